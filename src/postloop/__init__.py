@@ -1,0 +1,1 @@
+"""Postloop: deliverability feedback for mail platforms, from Kafka to exact aggregates."""

@@ -1,0 +1,1 @@
+"""The outside world: Kafka, ClickHouse, the clock, logs and metrics."""

@@ -1,0 +1,1 @@
+"""The `postloop` command line: one module per noun."""

@@ -1,0 +1,1 @@
+"""What crosses a process boundary: pydantic models of topics, and how bytes become rows."""

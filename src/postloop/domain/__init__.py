@@ -1,0 +1,1 @@
+"""Rules of deliverability: pure functions of their arguments, standard library only."""

@@ -1,0 +1,1 @@
+"""Believable mail traffic with exact expected counts, and the comparison with what was stored."""

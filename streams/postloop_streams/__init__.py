@@ -1,0 +1,1 @@
+"""Faust processors: the only code that imports Faust."""
