@@ -1,0 +1,68 @@
+"""ClickHouse over HTTP: the client, and its errors translated into the two kinds a caller can act on."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import clickhouse_connect
+import urllib3
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from postloop.adapters.errors import RefusedError, UnavailableError
+from postloop.settings import Settings
+
+# Codes after which the same statement may succeed later (ClickHouse's Kafka Connect sink retries the same ones):
+# timeouts, connections, memory, too many parts or queries, read-only replicas, unknown state of an insert.
+RETRYABLE_CODES: Final = frozenset(
+    "3 107 159 164 202 203 209 210 236 241 242 252 285 286 319 394 425 439 473 499 999".split()
+)
+_CODE = re.compile(r"(?:Code:|error code|code) (\d+)")
+
+
+def connect(settings: Settings, *, timeout_s: float | None = None, **client_settings: Any) -> Client:
+    """Return a client for the configured server.
+
+    Raises:
+        UnavailableError: Nothing answers at the address.
+        RefusedError: The server answered and refused (user, password, database).
+    """
+    url = urlsplit(settings.clickhouse_url)
+    secure = url.scheme == "https"
+    with translated(f"ClickHouse at {settings.clickhouse_url}"):
+        return clickhouse_connect.get_client(
+            host=url.hostname or "localhost",
+            port=url.port or (8443 if secure else 8123),
+            interface=url.scheme,
+            username=settings.clickhouse_user,
+            password=settings.clickhouse_password.get_secret_value(),
+            database=settings.clickhouse_database,
+            ca_cert=str(settings.clickhouse_ca_file) if settings.clickhouse_ca_file else None,
+            connect_timeout=5,
+            send_receive_timeout=timeout_s or settings.clickhouse_timeout.total_seconds(),
+            autogenerate_session_id=False,
+            settings=client_settings or None,
+        )
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Turn every client error raised inside into UnavailableError or RefusedError, naming `what`."""
+    try:
+        yield
+    except ClickHouseError as error:
+        text = " ".join(str(error).split())
+        code = _CODE.search(text)
+        if code is None or code[1] in RETRYABLE_CODES:
+            raise UnavailableError(f"{what}: {_short(text)}") from error
+        raise RefusedError(f"{what}: {_short(text)}", code=code[1]) from error
+    except (urllib3.exceptions.HTTPError, OSError) as error:
+        raise UnavailableError(f"{what} cannot be reached: {_short(str(error))}") from error
+
+
+def _short(text: str, limit: int = 300) -> str:
+    return text if len(text) <= limit else text[:limit] + "..."

@@ -1,0 +1,216 @@
+"""The settings of every process: one frozen model, read once at start from the environment and `.env`.
+
+Each setting is `POSTLOOP_` + its name in capitals. Unknown and contradictory settings are refused with one
+sentence. A running `postloop up` leaves its addresses in `stack.json` of its data directory; they fill in what
+the environment does not say.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from postloop.domain.errors import PostloopError
+
+PREFIX: Final = "POSTLOOP_"
+STACK_FILE: Final = "stack.json"
+# Names under this prefix belong to the test suite and are none of the product's business.
+_FOREIGN_PREFIX: Final = "POSTLOOP_TEST_"
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_UNIT_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+class SettingsError(PostloopError):
+    """A setting is unknown, malformed or contradicts another one."""
+
+
+def parse_duration(value: object) -> object:
+    """Return a timedelta for text like `250ms`, `30s`, `10m`, `72h` or `14d`; anything else is returned as it is.
+
+    Raises:
+        ValueError: The text is not a number with one of the units ms, s, m, h, d.
+    """
+    if not isinstance(value, str):
+        return value
+    match = _DURATION.fullmatch(value.strip())
+    if match is None:
+        raise ValueError(f"a duration is a number with a unit, like 250ms, 30s, 10m, 72h or 14d: {value!r}")
+    return timedelta(seconds=float(match[1]) * _UNIT_S[match[2]])
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration), Field(gt=timedelta(0))]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Settings(BaseSettings):
+    """Everything that can be configured. Durations carry a unit (`30s`), sizes are numbers of rows or bytes."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix=PREFIX, env_file=".env")
+
+    # -- Kafka -------------------------------------------------------------------------------------------------
+    kafka_brokers: str = Field("127.0.0.1:9092", description="HOST:PORT of one or more brokers, comma separated")
+    kafka_security: Literal["plaintext", "ssl", "sasl_ssl", "sasl_plaintext"] = Field(
+        "plaintext", description="How to talk to the brokers; sasl_plaintext needs kafka_allow_cleartext"
+    )
+    kafka_sasl_mechanism: Literal["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"] = "SCRAM-SHA-512"
+    kafka_username: str = ""
+    kafka_password: SecretStr = SecretStr("")
+    kafka_ca_file: Path | None = Field(None, description="PEM file that signs the brokers; default: the system's")
+    kafka_allow_cleartext: bool = Field(False, description="Allow a password without TLS (never in production)")
+    topic_prefix: str = Field("", description="Put before every topic name, in and out", pattern=r"^[A-Za-z0-9._-]*$")
+    topic_partitions: int = Field(4, ge=1, le=10_000, description="Partitions of a topic that is created")
+    topic_replication: int = Field(1, ge=1, le=10, description="Replicas of a topic that is created")
+    topic_retention: Duration = Field(timedelta(days=7), description="How long Kafka keeps events")
+    group_prefix: str = Field("postloop", min_length=1, description="Consumer groups are GROUP_PREFIX-ROLE")
+    session_timeout: Duration = Field(timedelta(seconds=30), description="A worker silent for this long has left")
+
+    # -- ClickHouse --------------------------------------------------------------------------------------------
+    clickhouse_url: str = Field("http://127.0.0.1:8123", description="http:// or https:// address of ClickHouse")
+    clickhouse_user: str = "default"
+    clickhouse_password: SecretStr = SecretStr("")
+    clickhouse_database: str = Field("default", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
+    clickhouse_ca_file: Path | None = None
+    clickhouse_cluster: str = Field("", pattern=r"^[A-Za-z0-9_-]*$", description="Cluster name; empty: one node")
+    clickhouse_timeout: Duration = Field(timedelta(seconds=30), description="Longest time a query may take")
+    raw_retention: Duration = Field(timedelta(days=90), description="How long raw events are kept")
+    minute_retention: Duration = Field(timedelta(days=35), description="How long minute rollups are kept")
+    hour_retention: Duration = Field(timedelta(days=400), description="How long hour rollups are kept")
+
+    # -- Recorder ----------------------------------------------------------------------------------------------
+    transport: Literal["batch", "kafka"] = Field(
+        "batch", description="batch: whole fetched runs reach the recorder; kafka: Faust's own transport, slower"
+    )
+    dedup_window: Duration = Field(timedelta(hours=24), description="A repeated event id within this is dropped")
+    dedup_max_ids: int = Field(
+        4_000_000, ge=1000, description="Most event ids a worker remembers (about 16 bytes each)"
+    )
+    run_max_rows: int = Field(50_000, ge=1, le=50_000, description="Rows of one insert at most")
+    linger: Duration = Field(timedelta(milliseconds=250), description="How long rows wait for company when quiet")
+    insert_timeout: Duration = Field(
+        timedelta(seconds=20), description="Longest time of one insert; shorter than session_timeout"
+    )
+    retry_budget: Duration = Field(
+        timedelta(days=1), description="The worker stops when storing failed for this long"
+    )
+    buffer_max_rows: int = Field(200_000, ge=1000, description="Rows a worker holds in memory at most")
+    invalid_max_ratio: float = Field(
+        0.95, gt=0, le=1, description="The worker stops when this share of the last invalid_window records is invalid"
+    )
+    invalid_window: int = Field(5_000, ge=10, description="Records over which invalid_max_ratio is measured")
+
+    # -- Serving and logs --------------------------------------------------------------------------------------
+    health_host: str = "127.0.0.1"
+    health_port: Port = Field(8090, description="/health, /ready and /metrics of a worker; 0: any free port")
+    log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: console on a terminal")
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    operator_contact: str = Field("", description="Shown where only an operator can help")
+    data_dir: Path = Field(Path(".postloop"), description="Where `postloop up` keeps ClickHouse's data and its state")
+    memory_limit_mb: int = Field(
+        0, ge=0, description="`postloop up` stops taking events above this memory of its broker; 0: half the machine"
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Add the addresses of a running `postloop up` as the last word before the defaults."""
+        said: dict[str, Any] = {**dotenv_settings(), **env_settings(), **init_settings()}
+        directory = Path(said.get("data_dir", cls.model_fields["data_dir"].default))
+        stack = InitSettingsSource(settings_cls, init_kwargs=dict(running_stack(directory)))
+        return init_settings, env_settings, dotenv_settings, stack
+
+    @model_validator(mode="after")
+    def _agree(self) -> Self:
+        self._check_kafka_security()
+        if urlsplit(self.clickhouse_url).scheme not in ("http", "https") or not urlsplit(self.clickhouse_url).hostname:
+            raise ValueError(f"clickhouse_url must look like http://HOST:PORT or https://HOST:PORT: {self.clickhouse_url!r}")
+        if self.insert_timeout >= self.session_timeout:
+            raise ValueError(
+                f"insert_timeout ({_seconds(self.insert_timeout)}) must be shorter than session_timeout "
+                f"({_seconds(self.session_timeout)}): a worker that lost its partitions must not still be inserting"
+            )
+        if self.raw_retention < timedelta(days=2):
+            raise ValueError("raw_retention must be at least 2d: views and repairs count from raw events")
+        return self
+
+    def _check_kafka_security(self) -> None:
+        sasl = self.kafka_security.startswith("sasl")
+        if sasl and not (self.kafka_username and self.kafka_password.get_secret_value()):
+            raise ValueError(f"kafka_security={self.kafka_security} needs kafka_username and kafka_password")
+        if self.kafka_username and not sasl:
+            raise ValueError("kafka_username is set but kafka_security is not sasl_ssl: the password would not be used")
+        if self.kafka_security == "sasl_plaintext" and not self.kafka_allow_cleartext:
+            raise ValueError(
+                "kafka_security=sasl_plaintext sends the password in clear text: "
+                "use sasl_ssl, or set POSTLOOP_KAFKA_ALLOW_CLEARTEXT=1 to accept that"
+            )
+
+    @property
+    def broker_list(self) -> list[str]:
+        """The brokers as a list of HOST:PORT."""
+        return [broker.strip() for broker in self.kafka_brokers.split(",") if broker.strip()]
+
+
+def load_settings(*, data_dir: Path | None = None) -> Settings:
+    """Return the settings in force. The environment wins over `.env`, which wins over a running `postloop up`.
+
+    Args:
+        data_dir: Where to look for a running stack; default: POSTLOOP_DATA_DIR or `.postloop`.
+
+    Raises:
+        SettingsError: With one sentence for every setting that is wrong.
+    """
+    _refuse_unknown([*os.environ, *dotenv_values(".env")])
+    try:
+        return Settings() if data_dir is None else Settings(data_dir=data_dir)
+    except ValidationError as error:
+        raise SettingsError(_sentences(error)) from None
+
+
+def running_stack(directory: Path) -> dict[str, str]:
+    """Return the addresses of the stack that runs on a data directory, by name of setting; empty when none does."""
+    try:
+        stack = json.loads((directory / STACK_FILE).read_text(encoding="utf-8"))
+        return {str(name): str(value) for name, value in stack["settings"].items() if name in Settings.model_fields}
+    except (OSError, ValueError, KeyError, AttributeError):
+        return {}
+
+
+def _refuse_unknown(variables: Iterable[str]) -> None:
+    ours = (v for v in variables if v.startswith(PREFIX) and not v.startswith(_FOREIGN_PREFIX))
+    for name in (variable.removeprefix(PREFIX).lower() for variable in ours):
+        if name not in Settings.model_fields:
+            near = difflib.get_close_matches(name, Settings.model_fields, n=1)
+            hint = f"; did you mean {PREFIX}{near[0].upper()}?" if near else "; `postloop config` lists all settings"
+            raise SettingsError(f"{PREFIX}{name.upper()} is not a setting of Postloop{hint}")
+
+
+def _sentences(error: ValidationError) -> str:
+    lines = []
+    for problem in error.errors():
+        text = problem["msg"].removeprefix("Value error, ")
+        place = ".".join(str(part) for part in problem["loc"])
+        # A secret must not reach a log by way of an error message.
+        shown = "" if not place or "password" in place else f" (it is {problem['input']!r})"
+        lines.append(f"{PREFIX}{place.upper()}: {text}{shown}" if place else text)
+    return "\n".join(lines)
+
+
+def _seconds(value: timedelta) -> str:
+    return f"{value.total_seconds():g}s"
