@@ -9,10 +9,11 @@ import pytest
 from tests.support.processes import ChildProcess, assert_gone, descendants, wait_until
 
 FOREVER = "import time; print('ready', flush=True); time.sleep(600)"
-LEAVES_A_CHILD = (
-    "import subprocess, sys; child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']);"
-    "print('ready', flush=True); sys.stdin.read(); import time; time.sleep(600)"
-)
+LEAVES_A_CHILD = f"""
+import subprocess, sys
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+{FOREVER}
+"""
 
 
 def python(code: str, directory: Path) -> ChildProcess:
@@ -20,7 +21,7 @@ def python(code: str, directory: Path) -> ChildProcess:
 
 
 def wait_until_ready(child: ChildProcess) -> None:
-    wait_until(lambda: "ready" in child.log_tail(), timeout_s=20, what="the child is ready", process=child)
+    wait_until(lambda: "\nready" in child.log_tail(), timeout_s=20, what="the child is ready", process=child)
 
 
 def test_waiting_for_a_process_that_ended_shows_its_exit_code_and_log(tmp_path: Path) -> None:
