@@ -1,0 +1,159 @@
+"""Every Prometheus metric of Postloop: type, labels, unit and meaning. A test compares docs/operations.md."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+NAMESPACE: Final = "postloop"
+# An insert takes some 10 ms when small and seconds when the database is busy.
+_INSERT_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+_END_TO_END_BUCKETS_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
+_ROW_BUCKETS: Final = (1, 10, 100, 500, 1_000, 5_000, 10_000, 25_000, 50_000)
+
+
+class RecorderMetrics:
+    """Metrics of the recorder, in a registry of their own."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or CollectorRegistry()
+        self._count_records()
+        self._watch_inserts()
+        self._watch_state()
+        register_build_info(self.registry)
+
+    def _count_records(self) -> None:
+        self.recorder_events_total = Counter(
+            "recorder_events_total",
+            "Events read, by what became of them: stored, duplicate or invalid",
+            ["topic", "outcome"],
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
+        self.dead_letters_total = Counter(
+            "dead_letters_total",
+            "Dead letters written, by the stage that refused the record and the code of its first error",
+            ["stage", "code"],
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
+        self.recorder_lag_records = Gauge(
+            "recorder_lag_records",
+            "Records in the log that are not stored yet",
+            ["topic", "partition"],
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
+        self.recorder_end_to_end_seconds = Histogram(
+            "recorder_end_to_end_seconds",
+            "From the timestamp of a Kafka record until it can be queried",
+            buckets=_END_TO_END_BUCKETS_S,
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
+
+    def _watch_inserts(self) -> None:
+        self.recorder_insert_seconds = Histogram(
+            "recorder_insert_seconds",
+            "Time of one insert into ClickHouse",
+            buckets=_INSERT_BUCKETS_S,
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
+        self.recorder_run_rows = Histogram(
+            "recorder_run_rows",
+            "Rows of one insert run",
+            buckets=_ROW_BUCKETS,
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
+        self.recorder_insert_retries_total = Counter(
+            "recorder_insert_retries_total",
+            "Inserts that were tried again",
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
+        self.recorder_heals_total = Counter(
+            "recorder_heals_total",
+            "Insert runs whose effect was in doubt and that were healed from the stored rows",
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
+
+    def _watch_state(self) -> None:
+        self.recorder_buffer_rows = Gauge(
+            "recorder_buffer_rows",
+            "Rows held in memory",
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
+        self.dedup_ids = Gauge(
+            "dedup_ids",
+            "Event ids remembered to drop repeats",
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
+        self.sink_unavailable = Gauge(
+            "sink_unavailable",
+            "1 while ClickHouse cannot be reached and the recorder waits, else 0",
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
+
+
+class StackMetrics:
+    """Metrics of `postloop up` about the processes it runs."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or CollectorRegistry()
+        self.stack_component_ready = Gauge(
+            "stack_component_ready",
+            "1 while a process of the stack is ready, else 0",
+            ["component"],
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
+        self.stack_restarts_total = Counter(
+            "stack_restarts_total",
+            "Processes of the stack that ended by themselves and were started again",
+            ["component"],
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
+        self.stack_memory_bytes = Gauge(
+            "stack_memory_bytes",
+            "Resident memory of a process of the stack",
+            ["component"],
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
+        self.broker_memory_limit_bytes = Gauge(
+            "broker_memory_limit_bytes",
+            "Memory of the embedded broker above which it is emptied (POSTLOOP_MEMORY_LIMIT_MB)",
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
+        register_build_info(self.registry)
+
+
+def register_build_info(registry: CollectorRegistry) -> None:
+    """Add `postloop_build_info`, which is always 1 and tells the versions in its labels."""
+    gauge = Gauge(
+        "build_info",
+        "Always 1; the version of Postloop and of Python",
+        ["version", "python"],
+        namespace=NAMESPACE,
+        registry=registry,
+    )
+    gauge.labels(version=installed_version(), python=platform.python_version()).set(1)
+
+
+def installed_version() -> str:
+    """Return the version of the installed package; `unknown` when it runs from bare sources."""
+    try:
+        return version("postloop")
+    except PackageNotFoundError:
+        return "unknown"

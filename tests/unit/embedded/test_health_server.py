@@ -1,0 +1,112 @@
+"""Live, ready, and the server that tells."""
+
+import asyncio
+import socket
+
+import aiohttp
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from postloop.adapters.health_server import HealthServer, HealthState, PortTakenError
+from postloop.adapters.metrics import RecorderMetrics, StackMetrics
+
+
+class Seconds:
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def test_a_process_is_ready_when_every_component_is_in_order() -> None:
+    state = HealthState(["kafka", "clickhouse"])
+    assert not state.is_ready
+    state.set("kafka", True)
+    assert not state.is_ready
+    state.set("clickhouse", True)
+    assert state.is_ready
+
+
+def test_a_process_without_components_is_not_ready() -> None:
+    assert not HealthState().is_ready
+
+
+def test_a_component_that_fails_tells_why_and_since_when() -> None:
+    state = HealthState(["kafka"])
+    state.set("kafka", True)
+    state.set("kafka", False, "no route")
+    first = state.components["kafka"]
+    state.set("kafka", False, "refused")
+    again = state.components["kafka"]
+    assert (first.reason, again.reason) == ("no route", "refused")
+    assert first.since == again.since
+
+
+def test_a_loop_that_no_longer_beats_is_not_live() -> None:
+    clock = Seconds()
+    state = HealthState(["kafka"], stuck_after_s=10, clock=clock)
+    state.set("kafka", True)
+    clock.now_s = 10.1
+    assert (state.is_live, state.is_ready) == (False, False)
+    state.beat()
+    assert (state.is_live, state.is_ready) == (True, True)
+
+
+async def answers(port: int) -> dict[str, tuple[int, str]]:
+    async with aiohttp.ClientSession() as session:
+        found = {}
+        for path in ("/health", "/ready", "/metrics"):
+            async with session.get(f"http://127.0.0.1:{port}{path}") as response:
+                found[path] = (response.status, await response.text())
+        return found
+
+
+async def test_the_server_answers_with_status_codes_that_probes_understand() -> None:
+    state = HealthState(["kafka"])
+    metrics = RecorderMetrics()
+    metrics.recorder_events_total.labels(topic="email.send", outcome="stored").inc(5)
+    server = HealthServer(state, "127.0.0.1", 0, metrics.registry)
+    await server.start()
+    try:
+        before = await answers(server.port)
+        state.set("kafka", True)
+        after = await answers(server.port)
+    finally:
+        await server.stop()
+    assert (before["/health"][0], before["/ready"][0], after["/ready"][0]) == (200, 503, 200)
+    assert 'postloop_recorder_events_total{outcome="stored",topic="email.send"} 5.0' in after["/metrics"][1]
+
+
+async def test_a_taken_port_is_named_with_the_setting_that_changes_it() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        server = HealthServer(HealthState(), "127.0.0.1", port, RecorderMetrics().registry)
+        with pytest.raises(PortTakenError, match=f"port {port} .*POSTLOOP_HEALTH_PORT"):
+            await server.start()
+        await server.stop()
+
+
+async def test_a_stopped_server_frees_its_port() -> None:
+    server = HealthServer(HealthState(), "127.0.0.1", 0, RecorderMetrics().registry)
+    await server.start()
+    await server.stop()
+    with pytest.raises(OSError):
+        await asyncio.open_connection("127.0.0.1", server.port)
+
+
+@pytest.mark.parametrize("metrics", [RecorderMetrics(), StackMetrics()], ids=["recorder", "stack"])
+def test_metric_names_carry_the_namespace_and_end_in_their_unit(
+    metrics: RecorderMetrics | StackMetrics,
+) -> None:
+    from prometheus_client import generate_latest
+
+    families = list(text_string_to_metric_families(generate_latest(metrics.registry).decode()))
+    assert families
+    for family in families:
+        assert family.name.startswith("postloop_")
+        assert family.documentation
+        if family.type == "histogram":
+            assert family.name.endswith(("_seconds", "_rows"))
