@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
+
+from postloop.adapters.metrics import installed_version
+from postloop.adapters.telemetry import silence_libraries
+from postloop.cli import topics
+from postloop.cli.common import out
 
 app = typer.Typer(
     name="postloop",
@@ -12,6 +19,25 @@ app = typer.Typer(
     rich_markup_mode="rich",
     add_completion=False,
 )
+
+topics.register(app)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"postloop {installed_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def before_every_command(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """Deliverability feedback for mail platforms: exact aggregates, blocklist events, webhooks."""
+    silence_libraries()
 
 
 def main() -> None:
