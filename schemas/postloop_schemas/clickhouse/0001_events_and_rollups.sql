@@ -1,9 +1,12 @@
 -- Raw events and their rollups.
 --
+-- Every statement may run twice (IF NOT EXISTS): a migration that broke off in the middle is simply run again.
+-- What to keep for how long is not said here: `postloop migrate` sets it from the settings.
+--
 -- `events` holds one row per accepted event. It is partitioned by the day of the Kafka record timestamp, not of
 -- the event: a run of records is then one part, stored whole or not at all (docs/decisions/0002). The projection
 -- answers "what was stored last of this Kafka partition?" from a few rows per part.
-CREATE TABLE events{{on_cluster}}
+CREATE TABLE IF NOT EXISTS events{{on_cluster}}
 (
     topic LowCardinality(String) COMMENT 'Contract name of the topic, without prefix',
     topic_id LowCardinality(String) COMMENT 'Identity of the topic as the broker reports it; a recreated topic has another',
@@ -59,6 +62,7 @@ CREATE TABLE events{{on_cluster}}
     INDEX by_message message_id TYPE bloom_filter(0.01) GRANULARITY 2,
     INDEX by_recipient recipient TYPE bloom_filter(0.01) GRANULARITY 2,
     INDEX by_run run_id TYPE bloom_filter(0.01) GRANULARITY 1,
+    INDEX by_time occurred_at TYPE minmax GRANULARITY 1,
     PROJECTION last_stored
     (
         SELECT topic_id, `partition`, max(`offset`), argMax(run_id, `offset`), max(stored_at)
@@ -68,13 +72,19 @@ CREATE TABLE events{{on_cluster}}
 ENGINE = {{engine MergeTree}}
 PARTITION BY toDate(record_at)
 ORDER BY (account_id, sender_domain, event_type, occurred_at)
-SETTINGS {{dedup_settings}};
+SETTINGS {{dedup_settings}}, ttl_only_drop_parts = 1;
 
--- One table per resolution holds four cubes over different dimensions, so that an insert feeds two views and not
--- eight: 'domain', 'campaign' (where a campaign or template was given), 'latency' (deliveries by latency bin) and
--- 'topic' (freshness). A dimension that a cube does not have is empty. All counters are signed sums: a repair
--- inserts the difference. Sketches do not change when the same opens are added again.
-CREATE TABLE rollup_minute{{on_cluster}}
+{{distributed events cityHash64(sender_domain)}}
+
+-- One table per resolution holds five cubes over different dimensions, so that an insert feeds two views and not
+-- ten (docs/decisions/0003): 'domain', 'campaign' (where a campaign or template was given), 'latency' (deliveries
+-- by latency bin), 'pool' (where an IP pool was given, over all accounts) and 'topic' (freshness). A dimension
+-- that a cube does not have is empty. All counters are signed sums: a repair inserts the difference. Sketches do
+-- not change when the same opens are added again.
+--
+-- The day (week) of the bucket stands before the account in the sorting key: a window over all accounts then reads
+-- its days only, and one account still reads one stretch per day (week).
+CREATE TABLE IF NOT EXISTS rollup_minute{{on_cluster}}
 (
     cube LowCardinality(String),
     bucket DateTime('UTC'),
@@ -108,24 +118,28 @@ CREATE TABLE rollup_minute{{on_cluster}}
 )
 ENGINE = {{engine AggregatingMergeTree}}
 PARTITION BY toYYYYMM(bucket)
-ORDER BY (cube, account_id, sender_domain, bucket, mailbox_provider, ip_pool, ip_pool_kind, mail_class, campaign_id, template_id, topic, latency_bin)
+ORDER BY (cube, toDate(bucket), account_id, sender_domain, bucket, mailbox_provider, ip_pool, ip_pool_kind, mail_class, campaign_id, template_id, topic, latency_bin)
 SETTINGS {{dedup_settings}};
 
-CREATE TABLE rollup_hour{{on_cluster}} AS rollup_minute
+{{distributed rollup_minute cityHash64(sender_domain)}}
+
+CREATE TABLE IF NOT EXISTS rollup_hour{{on_cluster}} AS rollup_minute
 ENGINE = {{engine AggregatingMergeTree}}
 PARTITION BY toYYYYMM(bucket)
-ORDER BY (cube, account_id, sender_domain, bucket, mailbox_provider, ip_pool, ip_pool_kind, mail_class, campaign_id, template_id, topic, latency_bin)
+ORDER BY (cube, toMonday(bucket), account_id, sender_domain, bucket, mailbox_provider, ip_pool, ip_pool_kind, mail_class, campaign_id, template_id, topic, latency_bin)
 SETTINGS {{dedup_settings}};
 
+{{distributed rollup_hour cityHash64(sender_domain)}}
+
 -- Both rollups are fed from the raw rows, never the hour from the minute: each stands on its own token.
-CREATE MATERIALIZED VIEW rollup_minute_feed{{on_cluster}} TO rollup_minute AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS rollup_minute_feed{{on_cluster}} TO rollup_minute AS
 {{rollup_select toStartOfMinute}};
 
-CREATE MATERIALIZED VIEW rollup_hour_feed{{on_cluster}} TO rollup_hour AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS rollup_hour_feed{{on_cluster}} TO rollup_hour AS
 {{rollup_select toStartOfHour}};
 
 -- Records that could not be read, by where they stood in the log: a repeat replaces its first copy.
-CREATE TABLE dead_letters{{on_cluster}}
+CREATE TABLE IF NOT EXISTS dead_letters{{on_cluster}}
 (
     event_id String,
     topic LowCardinality(String),
@@ -143,7 +157,9 @@ CREATE TABLE dead_letters{{on_cluster}}
 ENGINE = {{engine ReplacingMergeTree(at)}}
 ORDER BY (topic, topic_id, `partition`, `offset`, `index`);
 
-CREATE TABLE dead_letter_redrives{{on_cluster}}
+{{distributed dead_letters cityHash64(topic, `partition`)}}
+
+CREATE TABLE IF NOT EXISTS dead_letter_redrives{{on_cluster}}
 (
     event_id String COMMENT 'Of the dead letter',
     redriven_at DateTime64(3, 'UTC')
@@ -151,8 +167,10 @@ CREATE TABLE dead_letter_redrives{{on_cluster}}
 ENGINE = {{engine MergeTree}}
 ORDER BY event_id;
 
+{{distributed dead_letter_redrives cityHash64(event_id)}}
+
 -- Hours whose rollups must be compared with the raw rows, because an insert of theirs had to be healed.
-CREATE TABLE reconcile_queue{{on_cluster}}
+CREATE TABLE IF NOT EXISTS reconcile_queue{{on_cluster}}
 (
     hour DateTime('UTC'),
     queued_at DateTime64(3, 'UTC'),
@@ -161,3 +179,5 @@ CREATE TABLE reconcile_queue{{on_cluster}}
 )
 ENGINE = {{engine ReplacingMergeTree(done)}}
 ORDER BY (hour, queued_at);
+
+{{distributed reconcile_queue cityHash64(hour)}}
