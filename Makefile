@@ -54,9 +54,10 @@ check: lint types imports test  ## all of the above; .ci/run does the same on th
 wheel: $(VENV)/.dev-ready  ## build dist/postloop-*.whl
 	$(BIN)/python -m hatchling build -t wheel
 
-lock: $(UV)  ## resolve pyproject.toml into the three lock files; newest versions with ARGS=--upgrade
+lock: $(UV)  ## resolve pyproject.toml into the lock files; newest versions with ARGS=--upgrade
 	$(UV) $(COMPILE) pyproject.toml --extra embedded --group dev -o .ci/dev.lock $(ARGS)
 	$(UV) $(COMPILE) pyproject.toml --extra embedded -c .ci/dev.lock --no-annotate -o requirements.lock
+	$(UV) $(COMPILE) pyproject.toml -c .ci/dev.lock --no-annotate -o deploy/requirements.lock
 	echo 'hatchling' | $(UV) $(COMPILE) - -c .ci/dev.lock --no-annotate -o .ci/build.lock
 
 clean:  ## remove what was built and cached; keeps $(VENV) and the data of `make run`
