@@ -218,6 +218,17 @@ def make_topics(
         admin.close()
 
 
+def delete_topics(bootstrap: str, names: Iterable[str]) -> None:
+    """Delete topics and return when the broker knows none of them."""
+    gone = list(names)
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        admin.delete_topics(gone)
+        wait_until(lambda: not set(gone) & set(admin.list_topics()), timeout_s=10, what=f"{gone} are deleted")
+    finally:
+        admin.close()
+
+
 def describe_topics(bootstrap: str, names: Iterable[str]) -> list[dict[str, Any]]:
     """Return what the broker says about topics: error_code, topic_id, partitions."""
     admin = KafkaAdminClient(bootstrap_servers=bootstrap)
