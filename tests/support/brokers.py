@@ -141,10 +141,10 @@ class ApacheKafkaBroker(Broker):
     keeps_data = True
 
     def __init__(self) -> None:
-        super().__init__()
-        self.port, self.controller_port = free_ports(2)
         self._java = java()
         self._jars = kafka_jars()
+        super().__init__()
+        self.port, self.controller_port = free_ports(2)
 
     @property
     def data_directory(self) -> Path:
