@@ -1,7 +1,7 @@
 """Turn a migration file into statements for one ClickHouse node or for a cluster.
 
-Files hold ClickHouse SQL with markers in double braces. The same file serves both layouts, and the plain and the
-`_at` form of a view come from one text, so that neither pair can drift apart.
+Files hold ClickHouse SQL with markers in double braces. The same file serves both layouts, and the plain and
+the `_at` form of a view come from one text, so that neither pair can drift apart.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ DEDUP_SECONDS: Final = 604_800
 _MARKER = re.compile(r"\{\{(\w+)(?: ([^{}]*))?\}\}")
 _EACH_WINDOW = re.compile(r"\{\{each_window\}\}\n(.*?)\n\{\{end\}\}", re.DOTALL)
 _TOKEN = re.compile(
-    r"""--[^\n]*|/\*.*?\*/|'(?:\\.|''|[^'\\])*'|"(?:\\.|""|[^"\\])*"|`(?:\\.|``|[^`\\])*`|(?P<end>;)|(?P<open>['"`]|/\*)""",
+    r"""--[^\n]*|/\*.*?\*/"""
+    r"""|'(?:\\.|''|[^'\\])*'|"(?:\\.|""|[^"\\])*"|`(?:\\.|``|[^`\\])*`"""
+    r"""|(?P<end>;)|(?P<open>['"`]|/\*)""",
     re.DOTALL,
 )
 _COMMENTS = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)
@@ -80,7 +82,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Window:
-    """A window of the views: whole buckets `b` with `as_of - window <= b < as_of`, `as_of` rounded down to a bucket."""
+    """A window of views: buckets `b` with `as_of - window <= b < as_of`, where `as_of` is rounded down."""
 
     name: str
     rollup: str
@@ -88,7 +90,7 @@ class Window:
     length: str
 
     def condition(self, as_of: str) -> str:
-        """Return the condition on `bucket`. Both bounds are constants, so that parts and granules are pruned."""
+        """Return the condition on `bucket`: both bounds are constants, so parts and granules are pruned."""
         until = f"toDateTime({self.floor}({as_of}, 'UTC'), 'UTC')"
         return f"bucket >= {until} - {self.length} AND bucket < {until}"
 
@@ -182,7 +184,7 @@ def split_statements(sql: str) -> list[str]:
     for token in _TOKEN.finditer(sql):
         if token["open"]:
             line = sql.count("\n", 0, token.start()) + 1
-            raise MigrationError(f"a quote or comment that begins in line {line} does not end: {token['open']}")
+            raise MigrationError(f"the {token['open']} that begins in line {line} does not end")
         if token["end"]:
             statements.append(sql[start : token.start()])
             start = token.end()
@@ -199,7 +201,8 @@ def _windowed_view(name: str, *, parts: Mapping[str, str], layout: Layout) -> st
     body = _part(name, parts).strip()
     forms = {name: _NOW, f"{name}_at": _AS_OF}
     statements = (
-        f"CREATE OR REPLACE VIEW {view}{layout.on_cluster}\n{_VIEW_RIGHTS}\nAS\n{_per_window(body, as_of, layout)};"
+        f"CREATE OR REPLACE VIEW {view}{layout.on_cluster}\n{_VIEW_RIGHTS}\n"
+        f"AS\n{_per_window(body, as_of, layout)};"
         for view, as_of in forms.items()
     )
     return render("\n\n".join(statements), parts=parts, layout=layout)
@@ -226,7 +229,7 @@ def _rate(argument: str) -> str:
 
 
 def _bin_percentile(percent: str) -> str:
-    """Return seconds at a nearest-rank percentile of the arrays `bins` and `reached` (rows up to and with the bin).
+    """Return seconds at a nearest-rank percentile of the sorted arrays `bins` and `reached` (rows so far).
 
     It is the middle of the bin that holds the row of that rank, so off by at most 2^(1/32) - 1 = 2.2 %. Bin 0
     holds 0 and 1 ms.

@@ -1,0 +1,308 @@
+"""Bring a ClickHouse database to the schema of this release, forward only, and say what is wrong with one.
+
+Every statement of a migration can run twice. ClickHouse has no transactions around DDL, so a note
+"statement 7 is done" could itself be lost between the statement and the note; a migration that broke off is
+simply run again.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import cache
+from importlib.resources import files
+from typing import Any, Final
+
+from clickhouse_connect.driver.client import Client
+
+from postloop.adapters.clickhouse import translated
+from postloop.adapters.errors import RefusedError
+from postloop.adapters.migration_render import DEDUP_INSERTS, DEDUP_SECONDS, Layout, Migration, MigrationError
+from postloop.settings import Settings
+
+_HAS_TABLE: Final = (
+    "SELECT 1 FROM system.tables WHERE database = currentDatabase() AND name = 'schema_migrations'"
+)
+# Two runs at the same time remember a version twice; the first one counts.
+_APPLIED: Final = (
+    "SELECT version, argMin(name, applied_at), argMin(checksum, applied_at) "
+    "FROM schema_migrations GROUP BY version ORDER BY version"
+)
+_REMEMBER: Final = (
+    "INSERT INTO schema_migrations "
+    "SELECT {version:UInt32}, {name:String}, {checksum:String}, now64(3, 'UTC'), currentUser()"
+)
+READER_ROLE: Final = "postloop_reader"
+READER_SECONDS: Final = 30
+READER_BYTES: Final = 2 * 1024**3
+# Tables that insert runs and their views write to: each remembers insert tokens.
+_DEDUPLICATED: Final = ("events", "rollup_minute", "rollup_hour")
+# 497: no right to make roles; 514: nowhere to store them (the embedded engine); 48, 344: not built in.
+_NO_ROLES: Final = frozenset({"48", "344", "497", "514"})
+_FILE = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
+_MIGRATIONS_TABLE: Final = """CREATE TABLE IF NOT EXISTS schema_migrations{on_cluster}
+(
+    version UInt32,
+    name String,
+    checksum String COMMENT 'SHA-256 of the unrendered file and the parts it uses',
+    applied_at DateTime64(3, 'UTC'),
+    by String COMMENT 'ClickHouse user'
+)
+ENGINE = {engine}
+ORDER BY version"""
+
+
+@dataclass(frozen=True)
+class Applied:
+    """A migration as the database remembers it."""
+
+    version: int
+    name: str
+    checksum: str
+
+
+@dataclass
+class Outcome:
+    """What `apply` did: labels of migrations, retention statements, and what the engine could not do."""
+
+    migrations: list[str] = field(default_factory=list)
+    retention: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step of `apply`: what is being done, and how many of how many statements are behind."""
+
+    label: str
+    done: int
+    total: int
+
+
+def layout_of(settings: Settings) -> Layout:
+    """Return where the tables live according to the settings."""
+    return Layout(cluster=settings.clickhouse_cluster)
+
+
+@cache
+def parts() -> Mapping[str, str]:
+    """Return the texts that migrations share, by name without suffix."""
+    return dict(_texts(".sql.part"))
+
+
+@cache
+def migrations() -> tuple[Migration, ...]:
+    """Return the migrations of this release in order.
+
+    Raises:
+        MigrationError: A number is missing or given twice.
+    """
+    found = []
+    for name, text in sorted(_texts("")):
+        if match := _FILE.fullmatch(name):
+            found.append(Migration(int(match[1]), match[2], text, parts()))
+    if [migration.version for migration in found] != list(range(1, len(found) + 1)):
+        raise MigrationError(f"migration files are not numbered 1, 2, 3, ...: {[m.label for m in found]}")
+    return tuple(found)
+
+
+def pending(client: Client, settings: Settings) -> list[Migration]:
+    """Return the migrations that the database still lacks, in order.
+
+    Raises:
+        MigrationError: An applied file was changed, one in between is missing, or the database is newer.
+    """
+    return _missing(applied(client, settings), migrations())
+
+
+def apply(
+    client: Client, settings: Settings, *, on_progress: Callable[[Progress], None] = lambda _: None
+) -> Outcome:
+    """Run what is pending, then set retention and the reader role. A second call changes nothing.
+
+    Raises:
+        MigrationError: See `pending`.
+        RefusedError: ClickHouse refused a statement; run again after the cause is gone.
+    """
+    layout, outcome = layout_of(settings), Outcome()
+    _command(client, _MIGRATIONS_TABLE.format(on_cluster=layout.on_cluster, engine=_everywhere(layout)))
+    todo = [(migration, migration.statements(layout)) for migration in pending(client, settings)]
+    done, total = 0, sum(len(statements) for _, statements in todo)
+    for migration, statements in todo:
+        for statement in statements:
+            on_progress(Progress(migration.label, done, total))
+            _command(client, statement)
+            done += 1
+        _remember(client, migration)
+        outcome.migrations.append(migration.label)
+    on_progress(Progress("retention and reader role", done, total))
+    outcome.retention = ensure_retention(client, settings)
+    outcome.notices = ensure_reader(client, settings)
+    return outcome
+
+
+def applied(client: Client, settings: Settings) -> list[Applied]:
+    """Return what the database remembers, in order of version; nothing where it was never migrated."""
+    if not _rows(client, _HAS_TABLE):
+        return []
+    return [Applied(*row) for row in _rows(client, _APPLIED)]
+
+
+def ensure_retention(client: Client, settings: Settings, *, dry_run: bool = False) -> list[str]:
+    """Make ClickHouse forget what is older than the settings say; return the statements needed for it."""
+    wanted = {
+        "events": _ttl("toDateTime(stored_at)", settings.raw_retention),
+        "rollup_minute": _ttl("bucket", settings.minute_retention),
+        "rollup_hour": _ttl("bucket", settings.hour_retention),
+        "dead_letters": _ttl("toDateTime(at)", settings.raw_retention),
+        "dead_letter_redrives": _ttl("toDateTime(redriven_at)", settings.raw_retention),
+        "reconcile_queue": _ttl("toDateTime(queued_at)", settings.raw_retention),
+    }
+    present = dict(_definitions(client))
+    statements = [
+        f"ALTER TABLE {table}{layout_of(settings).on_cluster} MODIFY TTL {ttl}"
+        for table, ttl in wanted.items()
+        if f"TTL {ttl}" not in present.get(table, "")
+    ]
+    for statement in [] if dry_run else statements:
+        _command(client, statement)
+    return statements
+
+
+def ensure_reader(client: Client, settings: Settings) -> list[str]:
+    """Make the role that may read the views and nothing else; return a notice where the engine cannot."""
+    on_cluster = layout_of(settings).on_cluster
+    try:
+        for statement in (
+            f"CREATE ROLE IF NOT EXISTS {READER_ROLE}{on_cluster}",
+            f"ALTER ROLE {READER_ROLE}{on_cluster} SETTINGS readonly = 2, "
+            f"max_execution_time = {READER_SECONDS} MIN 1 MAX {READER_SECONDS}, "
+            f"max_memory_usage = {READER_BYTES} MIN 1 MAX {READER_BYTES}",
+            *(
+                f"GRANT{on_cluster} SELECT ON `{settings.clickhouse_database}`.{view} TO {READER_ROLE}"
+                for view in views(client)
+            ),
+        ):
+            _command(client, statement)
+    except RefusedError as error:
+        if error.code not in _NO_ROLES:
+            raise
+        return [
+            f"this ClickHouse keeps no roles (error {error.code}): {READER_ROLE} was not made, "
+            "whoever can connect can read everything"
+        ]
+    return []
+
+
+def views(client: Client) -> list[str]:
+    """Return the names of the views for dashboards that the database has."""
+    return [
+        name
+        for name, definition in _definitions(client)
+        if name.startswith("v_") and definition.startswith("CREATE VIEW")
+    ]
+
+
+def check_schema(client: Client, settings: Settings) -> list[str]:
+    """Return what a worker must not start with, one sentence each; nothing when all is well."""
+    try:
+        problems = [
+            f"migration {migration.label} is not applied: run `postloop migrate`"
+            for migration in pending(client, settings)
+        ]
+    except MigrationError as error:
+        return [str(error)]
+    definitions = dict(_definitions(client))
+    for table in _DEDUPLICATED:
+        if table in definitions:
+            problems += _narrow_windows(table, definitions[table])
+    return problems
+
+
+def _narrow_windows(table: str, definition: str) -> Iterator[str]:
+    """Say which window of remembered insert tokens is smaller than a retry may need."""
+    replicated = "ENGINE = Replicated" in definition
+    wanted = (
+        {
+            "replicated_deduplication_window": DEDUP_INSERTS,
+            "replicated_deduplication_window_seconds": DEDUP_SECONDS,
+        }
+        if replicated
+        else {"non_replicated_deduplication_window": DEDUP_INSERTS}
+    )
+    for name, least in wanted.items():
+        match = re.search(rf"(?<!\w){name} = (\d+)", definition)
+        if match is None or int(match[1]) < least:
+            has = match[1] if match else "the default of ClickHouse"
+            yield (
+                f"{name} of table {table} is {has}, at least {least} is needed: "
+                "a repeated insert could count twice"
+            )
+
+
+def _missing(present: list[Applied], known: tuple[Migration, ...]) -> list[Migration]:
+    if present and present[-1].version > len(known):
+        raise MigrationError(
+            f"the database is newer than this Postloop: it has migration "
+            f"{present[-1].version:04d}_{present[-1].name}, "
+            f"this release knows up to {known[-1].label}; install the newer release"
+        )
+    by_version = {migration.version: migration for migration in present}
+    for migration in known[: len(present)]:
+        if migration.version not in by_version:
+            raise MigrationError(
+                f"migration {migration.label} was skipped: the database has a later one but not this"
+            )
+        if by_version[migration.version].checksum != migration.checksum:
+            raise MigrationError(
+                f"migration {migration.label} was changed after it was applied: "
+                "restore the file and write a new migration"
+            )
+    return list(known[len(present) :])
+
+
+def _everywhere(layout: Layout) -> str:
+    """Return the engine of a table that is the same on every node of a cluster, whatever its shard."""
+    if not layout.cluster:
+        return "ReplacingMergeTree(applied_at)"
+    path = "/clickhouse/tables/all/{database}/{table}"
+    return f"ReplicatedReplacingMergeTree('{path}', '{{shard}}-{{replica}}', applied_at)"
+
+
+def _ttl(column: str, keep: timedelta) -> str:
+    return f"{column} + toIntervalSecond({int(keep.total_seconds())})"
+
+
+def _texts(suffix: str) -> Iterator[tuple[str, str]]:
+    for entry in (files("postloop_schemas") / "clickhouse").iterdir():
+        if entry.name.endswith(suffix):
+            yield entry.name.removesuffix(suffix) if suffix else entry.name, entry.read_text(encoding="utf-8")
+
+
+def _definitions(client: Client) -> list[tuple[str, str]]:
+    query = (
+        "SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase() ORDER BY name"
+    )
+    return [(str(name), str(definition)) for name, definition in _rows(client, query)]
+
+
+def _remember(client: Client, migration: Migration) -> None:
+    _command(
+        client,
+        _REMEMBER,
+        version=migration.version,
+        name=migration.name,
+        checksum=migration.checksum,
+    )
+
+
+def _rows(client: Client, query: str) -> list[tuple[Any, ...]]:
+    with translated("the schema cannot be read"):
+        return list(client.query(query).result_rows)
+
+
+def _command(client: Client, statement: str, **parameters: object) -> None:
+    with translated(f"ClickHouse refused `{statement.splitlines()[0]}`"):
+        client.command(statement, parameters=parameters or None)

@@ -1,0 +1,103 @@
+"""`postloop migrate`: bring ClickHouse to the schema of this release."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from clickhouse_connect.driver.client import Client
+from rich.markup import escape
+from rich.progress import Progress as Bar
+
+from postloop.adapters import migrations
+from postloop.adapters.clickhouse import connect, translated
+from postloop.adapters.migration_render import MigrationError
+from postloop.adapters.migrations import Outcome, Progress
+from postloop.cli.common import AsJson, DataDir, Exit, err, guarded, print_json, settings_for, stop
+from postloop.settings import Settings
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the SQL that would run, and change nothing.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add `migrate` to the command line."""
+    app.command("migrate")(migrate)
+
+
+def migrate(dry_run: DryRun = False, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Create or update the tables and views in ClickHouse; a second run changes nothing.
+
+    Keeps of raw events and rollups what POSTLOOP_RAW_RETENTION, POSTLOOP_MINUTE_RETENTION and
+    POSTLOOP_HOUR_RETENTION say, and makes the role postloop_reader where the server keeps roles.
+
+    Example: postloop migrate --dry-run | less
+    """
+    settings = settings_for(data_dir)
+    with guarded():
+        try:
+            if dry_run:
+                _show(_client(settings, create=False), settings, as_json=as_json)
+            else:
+                _tell(_run(settings), as_json=as_json)
+        except MigrationError as error:
+            raise stop(str(error), Exit.REFUSED) from None
+
+
+def _client(settings: Settings, *, create: bool) -> Client:
+    """Return a client, after making the database where it is missing and not ClickHouse's own default."""
+    if create and settings.clickhouse_database != "default":
+        first = connect(settings.model_copy(update={"clickhouse_database": "default"}))
+        with translated("the database cannot be created"):
+            on_cluster = migrations.layout_of(settings).on_cluster
+            first.command(f"CREATE DATABASE IF NOT EXISTS `{settings.clickhouse_database}`{on_cluster}")
+            first.close()
+    return connect(settings)
+
+
+def _run(settings: Settings) -> Outcome:
+    client = _client(settings, create=True)
+    with Bar(console=err, transient=True) as bar:
+        task = bar.add_task("migrate", total=None)
+
+        def show(progress: Progress) -> None:
+            bar.update(task, description=progress.label, completed=progress.done, total=progress.total or 1)
+
+        return migrations.apply(client, settings, on_progress=show)
+
+
+def _show(client: Client, settings: Settings, *, as_json: bool) -> None:
+    layout = migrations.layout_of(settings)
+    todo = [
+        (migration.label, migration.statements(layout)) for migration in migrations.pending(client, settings)
+    ]
+    retention = migrations.ensure_retention(client, settings, dry_run=True)
+    if as_json:
+        print_json(
+            {
+                "pending": [{"migration": label, "statements": sql} for label, sql in todo],
+                "retention": retention,
+            }
+        )
+        return
+    for label, statements in [*todo, ("retention", retention)]:
+        if statements:
+            typer.echo(f"-- {label}")
+            typer.echo("\n".join(f"{statement};\n" for statement in statements))
+    if not todo and not retention:
+        err.print("nothing to do: the schema is up to date")
+
+
+def _tell(outcome: Outcome, *, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {"applied": outcome.migrations, "retention": outcome.retention, "notices": outcome.notices}
+        )
+        return
+    for label in outcome.migrations:
+        err.print(f"applied {label}")
+    for statement in outcome.retention:
+        err.print(f"retention: {escape(statement)}")
+    for notice in outcome.notices:
+        err.print(f"[yellow]notice:[/] {escape(notice)}")
+    if not outcome.migrations and not outcome.retention:
+        err.print("nothing to do: the schema is up to date")
