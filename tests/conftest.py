@@ -4,6 +4,7 @@ import os
 import signal
 from types import FrameType
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.support.broker_fixtures"]
@@ -23,4 +24,4 @@ def pytest_configure() -> None:
 
 
 def _exit(signal_number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + signal_number)
+    pytest.exit("terminated", returncode=128 + signal_number)
