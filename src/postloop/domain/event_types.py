@@ -1,0 +1,65 @@
+"""The names of things on the wire: event types, their topics, and the closed sets of values."""
+
+from typing import Final, Literal, get_args
+
+from postloop.domain.errors import DataError
+
+EventType = Literal["send", "delivery", "bounce", "complaint", "open", "unsubscribe"]
+MailClass = Literal["transactional", "notification", "marketing", "unknown"]
+IpPoolKind = Literal["shared", "dedicated", "unknown"]
+SendStatus = Literal["accepted", "rejected"]
+BounceAction = Literal["failed", "delayed"]
+OpenKind = Literal["human", "machine"]
+Outcome = Literal[
+    "accepted",
+    "rejected",
+    "suppressed",
+    "delivered",
+    "hard_bounce",
+    "soft_bounce",
+    "deferral",
+    "complaint",
+    "not_spam",
+    "open",
+    "unsubscribe",
+]
+
+EVENT_TYPES: Final[tuple[EventType, ...]] = get_args(EventType)
+OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
+INPUT_TOPICS: Final[dict[EventType, str]] = {kind: f"email.{kind}" for kind in EVENT_TYPES}
+"""The input topic of each event type, without a prefix."""
+
+DEADLETTER_TOPIC: Final = "postloop.deadletter"
+BLOCKLIST_INSERT_TOPIC: Final = "blocklist.insert"
+BLOCKLIST_EXPIRE_TOPIC: Final = "blocklist.expire"
+BLOCKLIST_STATE_TOPIC: Final = "blocklist.state"
+BLOCKLIST_COMMAND_TOPIC: Final = "blocklist.command"
+BLOCKLIST_REPLY_TOPIC: Final = "blocklist.reply"
+REPUTATION_CHANGE_TOPIC: Final = "reputation.change"
+DELIVERY_ALERT_TOPIC: Final = "delivery.alert"
+
+_TYPE_OF: Final[dict[str, EventType]] = {topic: kind for kind, topic in INPUT_TOPICS.items()}
+
+
+def prefixed(topic: str, *, prefix: str = "") -> str:
+    """Return the name of any of Postloop's topics on a cluster that uses a prefix."""
+    return prefix + topic
+
+
+def topic_name(event_type: EventType, *, prefix: str = "") -> str:
+    """Return the input topic of an event type, e.g. `acme.email.bounce` for prefix `acme.`."""
+    return prefixed(INPUT_TOPICS[event_type], prefix=prefix)
+
+
+def event_type_of(topic: str, *, prefix: str = "") -> EventType:
+    """Return the event type that an input topic carries.
+
+    Raises:
+        DataError: `unknown_topic`, the topic is none of the six or lacks the prefix.
+    """
+    kind = _TYPE_OF.get(topic.removeprefix(prefix)) if topic.startswith(prefix) else None
+    if kind is None:
+        raise DataError(
+            "unknown_topic", "topic", f"not one of the six input topics with prefix {prefix!r}: {topic}"
+        )
+    return kind
