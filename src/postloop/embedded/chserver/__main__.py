@@ -1,0 +1,7 @@
+"""`python -m postloop.embedded.chserver`."""
+
+import sys
+
+from postloop.embedded.chserver.command import main
+
+sys.exit(main())
