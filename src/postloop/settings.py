@@ -59,29 +59,43 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_prefix=PREFIX, env_file=".env")
 
     # -- Kafka -------------------------------------------------------------------------------------------------
-    kafka_brokers: str = Field("127.0.0.1:9092", description="HOST:PORT of one or more brokers, comma separated")
+    kafka_brokers: str = Field(
+        "127.0.0.1:9092", description="HOST:PORT of one or more brokers, comma separated"
+    )
     kafka_security: Literal["plaintext", "ssl", "sasl_ssl", "sasl_plaintext"] = Field(
         "plaintext", description="How to talk to the brokers; sasl_plaintext needs kafka_allow_cleartext"
     )
     kafka_sasl_mechanism: Literal["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"] = "SCRAM-SHA-512"
     kafka_username: str = ""
     kafka_password: SecretStr = SecretStr("")
-    kafka_ca_file: Path | None = Field(None, description="PEM file that signs the brokers; default: the system's")
-    kafka_allow_cleartext: bool = Field(False, description="Allow a password without TLS (never in production)")
-    topic_prefix: str = Field("", description="Put before every topic name, in and out", pattern=r"^[A-Za-z0-9._-]*$")
+    kafka_ca_file: Path | None = Field(
+        None, description="PEM file that signs the brokers; default: the system's"
+    )
+    kafka_allow_cleartext: bool = Field(
+        False, description="Allow a password without TLS (never in production)"
+    )
+    topic_prefix: str = Field(
+        "", description="Put before every topic name, in and out", pattern=r"^[A-Za-z0-9._-]*$"
+    )
     topic_partitions: int = Field(4, ge=1, le=10_000, description="Partitions of a topic that is created")
     topic_replication: int = Field(1, ge=1, le=10, description="Replicas of a topic that is created")
     topic_retention: Duration = Field(timedelta(days=7), description="How long Kafka keeps events")
     group_prefix: str = Field("postloop", min_length=1, description="Consumer groups are GROUP_PREFIX-ROLE")
-    session_timeout: Duration = Field(timedelta(seconds=30), description="A worker silent for this long has left")
+    session_timeout: Duration = Field(
+        timedelta(seconds=30), description="A worker silent for this long has left"
+    )
 
     # -- ClickHouse --------------------------------------------------------------------------------------------
-    clickhouse_url: str = Field("http://127.0.0.1:8123", description="http:// or https:// address of ClickHouse")
+    clickhouse_url: str = Field(
+        "http://127.0.0.1:8123", description="http:// or https:// address of ClickHouse"
+    )
     clickhouse_user: str = "default"
     clickhouse_password: SecretStr = SecretStr("")
     clickhouse_database: str = Field("default", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
     clickhouse_ca_file: Path | None = None
-    clickhouse_cluster: str = Field("", pattern=r"^[A-Za-z0-9_-]*$", description="Cluster name; empty: one node")
+    clickhouse_cluster: str = Field(
+        "", pattern=r"^[A-Za-z0-9_-]*$", description="Cluster name; empty: one node"
+    )
     clickhouse_timeout: Duration = Field(timedelta(seconds=30), description="Longest time a query may take")
     raw_retention: Duration = Field(timedelta(days=90), description="How long raw events are kept")
     minute_retention: Duration = Field(timedelta(days=35), description="How long minute rollups are kept")
@@ -89,14 +103,19 @@ class Settings(BaseSettings):
 
     # -- Recorder ----------------------------------------------------------------------------------------------
     transport: Literal["batch", "kafka"] = Field(
-        "batch", description="batch: whole fetched runs reach the recorder; kafka: Faust's own transport, slower"
+        "batch",
+        description="batch: whole fetched runs reach the recorder; kafka: Faust's own transport, slower",
     )
-    dedup_window: Duration = Field(timedelta(hours=24), description="A repeated event id within this is dropped")
+    dedup_window: Duration = Field(
+        timedelta(hours=24), description="A repeated event id within this is dropped"
+    )
     dedup_max_ids: int = Field(
         4_000_000, ge=1000, description="Most event ids a worker remembers (about 16 bytes each)"
     )
     run_max_rows: int = Field(50_000, ge=1, le=50_000, description="Rows of one insert at most")
-    linger: Duration = Field(timedelta(milliseconds=250), description="How long rows wait for company when quiet")
+    linger: Duration = Field(
+        timedelta(milliseconds=250), description="How long rows wait for company when quiet"
+    )
     insert_timeout: Duration = Field(
         timedelta(seconds=20), description="Longest time of one insert; shorter than session_timeout"
     )
@@ -105,7 +124,10 @@ class Settings(BaseSettings):
     )
     buffer_max_rows: int = Field(200_000, ge=1000, description="Rows a worker holds in memory at most")
     invalid_max_ratio: float = Field(
-        0.95, gt=0, le=1, description="The worker stops when this share of the last invalid_window records is invalid"
+        0.95,
+        gt=0,
+        le=1,
+        description="The worker stops when this share of the last invalid_window records is invalid",
     )
     invalid_window: int = Field(5_000, ge=10, description="Records over which invalid_max_ratio is measured")
 
@@ -115,9 +137,13 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: console on a terminal")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     operator_contact: str = Field("", description="Shown where only an operator can help")
-    data_dir: Path = Field(Path(".postloop"), description="Where `postloop up` keeps ClickHouse's data and its state")
+    data_dir: Path = Field(
+        Path(".postloop"), description="Where `postloop up` keeps ClickHouse's data and its state"
+    )
     memory_limit_mb: int = Field(
-        0, ge=0, description="`postloop up` stops taking events above this memory of its broker; 0: half the machine"
+        0,
+        ge=0,
+        description="`postloop up` stops taking events above this memory of its broker; 0: half the machine",
     )
 
     @classmethod
@@ -138,8 +164,13 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _agree(self) -> Self:
         self._check_kafka_security()
-        if urlsplit(self.clickhouse_url).scheme not in ("http", "https") or not urlsplit(self.clickhouse_url).hostname:
-            raise ValueError(f"clickhouse_url must look like http://HOST:PORT or https://HOST:PORT: {self.clickhouse_url!r}")
+        if (
+            urlsplit(self.clickhouse_url).scheme not in ("http", "https")
+            or not urlsplit(self.clickhouse_url).hostname
+        ):
+            raise ValueError(
+                f"clickhouse_url must look like http://HOST:PORT or https://HOST:PORT: {self.clickhouse_url!r}"
+            )
         if self.insert_timeout >= self.session_timeout:
             raise ValueError(
                 f"insert_timeout ({_seconds(self.insert_timeout)}) must be shorter than session_timeout "
@@ -154,7 +185,9 @@ class Settings(BaseSettings):
         if sasl and not (self.kafka_username and self.kafka_password.get_secret_value()):
             raise ValueError(f"kafka_security={self.kafka_security} needs kafka_username and kafka_password")
         if self.kafka_username and not sasl:
-            raise ValueError("kafka_username is set but kafka_security is not sasl_ssl: the password would not be used")
+            raise ValueError(
+                "kafka_username is set but kafka_security is not sasl_ssl: the password would not be used"
+            )
         if self.kafka_security == "sasl_plaintext" and not self.kafka_allow_cleartext:
             raise ValueError(
                 "kafka_security=sasl_plaintext sends the password in clear text: "
@@ -187,9 +220,24 @@ def running_stack(directory: Path) -> dict[str, str]:
     """Return the addresses of the stack that runs on a data directory, by name of setting; empty when none does."""
     try:
         stack = json.loads((directory / STACK_FILE).read_text(encoding="utf-8"))
+        if not _is_alive(int(stack["pid"])):
+            return {}
         return {str(name): str(value) for name, value in stack["settings"].items() if name in Settings.model_fields}
-    except (OSError, ValueError, KeyError, AttributeError):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}
+
+
+def _is_alive(pid: int) -> bool:
+    """Return whether a process has this id; a killed `postloop up` leaves its file behind."""
+    if pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True  # it lives, and belongs to somebody else
+    except (OSError, OverflowError):
+        return False
+    return True
 
 
 def _refuse_unknown(variables: Iterable[str]) -> None:
@@ -197,7 +245,11 @@ def _refuse_unknown(variables: Iterable[str]) -> None:
     for name in (variable.removeprefix(PREFIX).lower() for variable in ours):
         if name not in Settings.model_fields:
             near = difflib.get_close_matches(name, Settings.model_fields, n=1)
-            hint = f"; did you mean {PREFIX}{near[0].upper()}?" if near else "; `postloop config` lists all settings"
+            hint = (
+                f"; did you mean {PREFIX}{near[0].upper()}?"
+                if near
+                else "; `postloop config` lists all settings"
+            )
             raise SettingsError(f"{PREFIX}{name.upper()} is not a setting of Postloop{hint}")
 
 

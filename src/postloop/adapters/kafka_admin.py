@@ -61,8 +61,8 @@ def why_not_reached(settings: Settings, failures: list[Exception]) -> Unavailabl
                 f"{where} does not offer the SASL mechanism {mechanism}", code=type(failure).__name__
             )
     if settings.kafka_username and any("disconnected" in str(failure) for failure in failures):
-        # Apache Kafka answers a wrong password late and closes at once: the answer is seen about every other time.
-        why = f"the user {settings.kafka_username!r} or its password is wrong, or the port speaks something else"
+        # Apache Kafka closes right after it refused a password: the refusal is read about every other time.
+        why = f"the user {settings.kafka_username!r} or its password is wrong, or the port is another"
         return UnavailableError(f"{where} ended the connection while logging in: {why}")
     return UnavailableError(f"{where} cannot be reached: {_reason(settings, failures)}")
 

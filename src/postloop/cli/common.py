@@ -34,7 +34,10 @@ class Exit(IntEnum):
 
 DataDir = Annotated[
     Path | None,
-    typer.Option("--data-dir", help="Data directory of a running `postloop up` (default: POSTLOOP_DATA_DIR or .postloop)."),
+    typer.Option(
+        "--data-dir",
+        help="Data directory of a running `postloop up` (default: POSTLOOP_DATA_DIR or .postloop).",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document, or JSON lines, instead of a table.")]
 
@@ -47,7 +50,7 @@ def stop(text: str, code: Exit) -> typer.Exit:
 
 @contextmanager
 def guarded() -> Iterator[None]:
-    """Turn errors made on purpose into one message and an exit code; anything else is a bug and keeps its traceback."""
+    """Turn errors made on purpose into one message and an exit code; a bug keeps its traceback."""
     try:
         yield
     except SettingsError as error:

@@ -8,7 +8,7 @@ import typer
 
 from postloop.adapters.metrics import installed_version
 from postloop.adapters.telemetry import silence_libraries
-from postloop.cli import migrate, topics
+from postloop.cli import clickhouse, migrate, topics, up, worker
 from postloop.cli.common import out
 
 app = typer.Typer(
@@ -20,6 +20,9 @@ app = typer.Typer(
     add_completion=False,
 )
 
+up.register(app)
+worker.register(app)
+clickhouse.register(app)
 migrate.register(app)
 topics.register(app)
 

@@ -1,0 +1,103 @@
+"""Where the parts of one embedded stack listen, and the settings with which its processes are started."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from postloop.embedded.ports import PortChoice
+from postloop.settings import PREFIX, Settings
+
+HOST: Final = "127.0.0.1"
+KAFKA_PORT: Final = 9092
+CLICKHOUSE_PORT: Final = 8123
+HTTP_PORT: Final = 8080
+# The embedded broker answers JoinGroup after half of the session timeout (measured: 15 s at the usual 30 s).
+_SHORT_TIMEOUTS: Final = {"session_timeout": "6s", "insert_timeout": "4s"}
+# Security that a person set up for a real cluster must not be tried on the embedded parts.
+_PLAIN: Final = {
+    "kafka_security": "plaintext",
+    "kafka_username": "",
+    "kafka_password": "",
+    "topic_replication": "1",
+    "clickhouse_user": "default",
+    "clickhouse_password": "",
+    "clickhouse_database": "default",
+    "clickhouse_cluster": "",
+}
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """The ports of a stack, all on the loopback interface."""
+
+    kafka_port: int
+    clickhouse_port: int
+    http_port: int
+    recorder_port: int
+
+    @property
+    def kafka(self) -> str:
+        return f"{HOST}:{self.kafka_port}"
+
+    @property
+    def clickhouse(self) -> str:
+        return f"http://{HOST}:{self.clickhouse_port}"
+
+    @property
+    def http(self) -> str:
+        return f"http://{HOST}:{self.http_port}"
+
+    @property
+    def recorder(self) -> str:
+        return f"http://{HOST}:{self.recorder_port}"
+
+
+def choose_addresses(
+    *, kafka_port: int | None = None, clickhouse_port: int | None = None, http_port: int | None = None
+) -> Addresses:
+    """Return ports that are free now: what was asked for, else the usual ones, else any.
+
+    Raises:
+        PortTakenError: A port that was asked for is taken.
+    """
+    ports = PortChoice(host=HOST)
+    return Addresses(
+        kafka_port=ports.choose("kafka", asked=kafka_port, usual=KAFKA_PORT),
+        clickhouse_port=ports.choose("clickhouse", asked=clickhouse_port, usual=CLICKHOUSE_PORT),
+        http_port=ports.choose("http", asked=http_port, usual=HTTP_PORT),
+        recorder_port=ports.any_free(),
+    )
+
+
+def stack_settings(settings: Settings, addresses: Addresses) -> dict[str, str]:
+    """Return what other commands must know to use the stack, by name of setting; goes into stack.json."""
+    told = {"kafka_brokers": addresses.kafka, "clickhouse_url": addresses.clickhouse}
+    given = settings.model_fields_set
+    if not given & set(_SHORT_TIMEOUTS):
+        told.update(_SHORT_TIMEOUTS)
+    return told
+
+
+def child_environment(settings: Settings, addresses: Addresses, *, data_dir: Path) -> dict[str, str]:
+    """Return what the stack adds to the environment of its processes; the rest is as the person set it."""
+    known: Mapping[str, Any] = {
+        **_PLAIN,
+        **stack_settings(settings, addresses),
+        "data_dir": str(data_dir),
+        "log_format": "json",
+        "health_host": HOST,
+        "health_port": str(addresses.recorder_port),
+    }
+    return {f"{PREFIX}{name.upper()}": str(value) for name, value in known.items()} | {
+        "PYTHONUNBUFFERED": "1"
+    }
+
+
+def embedded_settings(settings: Settings, addresses: Addresses) -> Settings:
+    """Return the settings with which the supervisor itself talks to its broker and its ClickHouse."""
+    told = {**_PLAIN, **stack_settings(settings, addresses)}
+    kept = {name: getattr(settings, name) for name in settings.model_fields_set - set(told)}
+    return Settings(**{**kept, **told, "kafka_ca_file": None, "clickhouse_ca_file": None})
