@@ -3,7 +3,9 @@
 import gzip
 import io
 import zlib
-from typing import IO, Any, Protocol
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, Protocol
 
 import lz4.frame  # type: ignore[import-untyped]
 import zstandard
@@ -14,26 +16,47 @@ from postloop.embedded.chserver.errors import QueryError
 # In this order of preference: over loopback the processor is dearer than the bytes.
 _ENCODINGS = ("lz4", "zstd", "gzip", "deflate")
 _PIECE_BYTES = 1024 * 1024
+# At most 128 MiB come out of so much in one step, before the limit is looked at.
+_ZSTD_INPUT_BYTES = 4096
 
 
-def _deflated(body: bytes) -> IO[bytes]:
+def _inflated(body: bytes, max_bytes: int) -> Iterator[bytes]:
     # Clients mean zlib by "deflate" (RFC 9110 section 8.4.1.2), some send the bare stream.
     try:
-        return io.BytesIO(zlib.decompress(body))
+        source = zlib.decompressobj()
+        piece = source.decompress(body, max_bytes + 1)
     except zlib.error:
-        return io.BytesIO(zlib.decompress(body, wbits=-15))
+        source = zlib.decompressobj(wbits=-15)
+        piece = source.decompress(body, max_bytes + 1)
+    if not source.eof and len(piece) <= max_bytes:
+        raise EOFError
+    yield piece
 
 
-def _reader(body: bytes, encoding: str) -> Any:
+def _zstd_frames(body: bytes) -> Iterator[bytes]:
+    # The stream reader takes a cut-off frame for a whole one, so frames are followed by hand.
+    rest = memoryview(body)
+    while rest:
+        frame = zstandard.ZstdDecompressor().decompressobj()
+        while not frame.eof:
+            if not rest:
+                raise EOFError
+            yield frame.decompress(rest[:_ZSTD_INPUT_BYTES])
+            rest = rest[_ZSTD_INPUT_BYTES:]
+        if frame.unused_data:
+            rest = memoryview(body)[len(body) - len(rest) - len(frame.unused_data) :]
+
+
+def _unpacked(body: bytes, encoding: str, max_bytes: int) -> Iterator[bytes]:
     match encoding:
         case "gzip" | "x-gzip":
-            return gzip.GzipFile(fileobj=io.BytesIO(body))
+            return iter(partial(gzip.GzipFile(fileobj=io.BytesIO(body)).read, _PIECE_BYTES), b"")
         case "lz4":
-            return lz4.frame.open(io.BytesIO(body), "rb")
+            return iter(partial(lz4.frame.open(io.BytesIO(body), "rb").read, _PIECE_BYTES), b"")
         case "zstd":
-            return zstandard.ZstdDecompressor().stream_reader(body, read_across_frames=True)
+            return _zstd_frames(body)
         case "deflate":
-            return _deflated(body)
+            return _inflated(body, max_bytes)
     raise QueryError(
         errors.NOT_IMPLEMENTED,
         f"Content-Encoding {encoding!r} is not supported; send gzip, deflate, lz4 or zstd.",
@@ -44,25 +67,22 @@ def decoded(body: bytes, encoding: str, *, max_bytes: int) -> bytes:
     """Return the body without its Content-Encoding.
 
     Raises:
-        QueryError: unknown encoding, damaged data, or more than max_bytes of it.
+        QueryError: unknown encoding, data that is damaged or cut off, or more than max_bytes of it.
     """
     if encoding in ("", "identity"):
         return body
     pieces: list[bytes] = []
     total = 0
     try:
-        source = _reader(body, encoding)
-        while piece := source.read(_PIECE_BYTES):
+        for piece in _unpacked(body, encoding, max_bytes):
             pieces.append(piece)
             total += len(piece)
             if total > max_bytes:
-                raise QueryError(
-                    errors.TOO_LARGE, f"The request body is larger than {max_bytes} bytes when decompressed."
-                )
+                text = f"The request body is larger than {max_bytes} bytes when decompressed."
+                raise QueryError(errors.TOO_LARGE, text)
     except (OSError, EOFError, RuntimeError, zlib.error, zstandard.ZstdError) as error:
-        raise QueryError(
-            errors.CANNOT_DECOMPRESS, f"The request body is not valid {encoding} data."
-        ) from error
+        text = f"The request body is not valid {encoding} data."
+        raise QueryError(errors.CANNOT_DECOMPRESS, text) from error
     return b"".join(pieces)
 
 

@@ -150,7 +150,7 @@ class Engine:
 
     def _why_closed(self, error: Exception) -> str:
         if "Cannot lock file" in str(error):
-            return f"The data directory {self._path} is in use by another process: stop it, or use another --path."
+            return f"The data directory {self._path} is in use by another process: use another --path."
         reason = str(error).strip().splitlines() or [type(error).__name__]
         return f"The data directory {self._path} cannot be opened: {reason[0]}"
 

@@ -15,9 +15,9 @@ MAX_SQL_BYTES = 8 * 1024 * 1024
 # One block after the other is the whole result; other formats have a head or a foot around the rows.
 _STREAMABLE = frozenset(
     {
-        "Native", "RowBinary", "TabSeparated", "TSV", "TabSeparatedRaw", "TSVRaw", "CSV", "TSKV", 
-        "LineAsString",         "JSONEachRow", "JSONLines", "NDJSON", "JSONStringsEachRow", "JSONCompactEachRow",
-        "JSONCompactStringsEachRow", "Null",
+        "Native", "RowBinary", "TabSeparated", "TSV", "TabSeparatedRaw", "TSVRaw", "CSV", "TSKV", "Null",
+        "JSONEachRow", "JSONLines", "NDJSON", "JSONStringsEachRow", "JSONCompactEachRow", "LineAsString",
+        "JSONCompactStringsEachRow",
     }
 )  # fmt: skip
 _SELECT_WORDS = (b"SELECT", b"WITH", b"FROM")
