@@ -11,6 +11,7 @@ from typing import Any, Final
 _is_array: Final = re.compile(rb"[ \t\r\n]*\[").match
 _has_lone_surrogate: Final = re.compile(rb"\\u[dD][89a-fA-F]").search
 _tokens: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|["\[\]{},]', re.DOTALL).finditer
+_BLANKS: Final = b" \t\r\n"  # RFC 8259 section 2; Python would strip more
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _OPENING: Final = frozenset(b"[{")
 
@@ -72,22 +73,17 @@ def split_array(value: bytes, *, max_count: int) -> list[bytes] | None:
         elif sign in (b"]", b"}"):
             depth -= 1
             if depth == 0:
-                return _with_last(elements, value[start : token.start()], rest=value[token.end() :])
+                closed = sign == b"]" and not value[token.end() :].strip(_BLANKS)
+                last = value[start : token.start()].strip(_BLANKS)
+                return ([*elements, last] if last or elements else []) if closed else None
         elif sign == b"," and depth == 1:
-            elements.append(value[start : token.start()].strip())
+            elements.append(value[start : token.start()].strip(_BLANKS))
             start = token.end()
             if len(elements) > max_count:
                 return elements
         elif sign == b'"':  # a string that never ends
             return None
     return None
-
-
-def _with_last(elements: list[bytes], last: bytes, *, rest: bytes) -> list[bytes] | None:
-    if rest.strip(b" \t\r\n"):
-        return None
-    last = last.strip()
-    return [*elements, last] if last or elements else elements
 
 
 def is_json(value: bytes) -> bool:

@@ -11,7 +11,6 @@ from typing import Final
 
 MAX_ADDRESS_BYTES: Final = 254
 """RFC 5321 section 4.5.3.1.3 with RFC 3696 erratum 1690: a path of 256 octets less its angle brackets."""
-_MAX_DOMAIN_BYTES: Final = 253
 _DOMAIN_CACHE_SIZE: Final = 16_384
 
 _ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"  # atext of RFC 5322 section 3.2.3
@@ -39,7 +38,7 @@ def fast_canonical(text: str) -> str | None:
 def _plain_domain(domain: str) -> str | None:
     """Return an ordinary host name in lower case, None for every name with a peculiarity."""
     name = domain.lower()
-    if len(name) > _MAX_DOMAIN_BYTES or not _is_host_name(name):
+    if not _is_host_name(name):
         return None
     # Two hyphens inside a label may be Punycode or a reserved label (RFC 5890 section 2.3.1).
     # A top-level name ends in a letter: all digits would be an IPv4 address without its brackets.

@@ -19,6 +19,7 @@ local_parts = st.one_of(
         ["", ".", "a.", ".a", "a..b", '"a b"', '"a@b"', 'a"b', "a b", "ü", "A", "MiXed.Case", "postmaster"]
     ),
 )
+LONGEST = "a@" + ".".join(["d" * 62] * 3 + ["d" * 63])
 labels = st.one_of(
     st.text(alphabet=string.ascii_letters + string.digits + "-", min_size=0, max_size=8),
     st.integers(61, 65).map(lambda n: "b" * n),
@@ -154,6 +155,9 @@ def test_any_text_has_a_recipient_and_its_canonical_form_is_stable(text: str) ->
         pytest.param("@", "@", "", False, id="only-at"),
         pytest.param("a\0b@example.com", "a\0b@example.com", "example.com", False, id="nul"),
         pytest.param("a\ud800@example.com", "a\ud800@example.com", "example.com", False, id="surrogate"),
+        pytest.param(LONGEST, LONGEST, LONGEST[2:], True, id="254-characters"),
+        pytest.param("a" + LONGEST, "a" + LONGEST, LONGEST[2:], False, id="255-characters"),
+        pytest.param(" " * 300 + "a@b.org", "a@b.org", "b.org", True, id="long-for-its-blanks"),
         pytest.param("x" * 10_000, "x" * 10_000, "", False, id="ten-kilobytes"),
     ],
 )

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from postloop.contracts.decode import DecodedRecord, Limits, decode_batch, decode_record
 from postloop.contracts.events import MODELS, with_defaults
+from postloop.contracts.json_text import is_json
 from postloop.domain.event_types import EVENT_TYPES, EventType
 from tests.unit.contracts.conftest import ENVELOPE, NOW, make_record
 
@@ -72,6 +73,8 @@ POISON = {
     "nesting-10000": (raw("x", "[" * 10_000 + "]" * 10_000), "too_deep"),
     "nesting-of-objects": (raw("x", '{"a":' * 30 + "1" + "}" * 30), "too_deep"),
     "unclosed-array": (b"[" + make_record(), "not_json"),
+    "array-with-vertical-tab": (b"[\x0b" + make_record() + b"]", "not_json"),
+    "array-closed-as-object": (b"[}", "not_json"),
     "array-with-comma": (b"[" + make_record() + b",]", "not_json"),
     "array-of-nothing": (b"[,]", "not_json"),
     "array-with-garbage-behind": (b"[] []", "not_json"),
@@ -227,6 +230,14 @@ def test_each_bad_element_is_one_error_with_its_index_and_bytes() -> None:
     assert [e.value for e in decoded.errors] == elements[1:]
 
 
+@pytest.mark.parametrize("levels", [19, 20], ids=["20-levels", "21-levels"])
+def test_the_array_around_events_is_no_level_of_nesting(levels: int) -> None:
+    value = make_record(x=deep(levels))
+    decoded = decode(b"[" + value + b"]")
+    assert decoded.events == decode(value).events
+    assert len(decoded.errors) == len(decode(value).errors) == levels - 19
+
+
 def test_an_array_of_more_elements_than_events_fit_is_one_error() -> None:
     assert only_error(b"[" + b"1," * 400_000 + b"1]") == (None, "decode", "too_many", "")
 
@@ -320,13 +331,17 @@ def test_a_batch_is_decoded_as_its_records_alone(values: list[bytes | None], kin
 @settings(max_examples=600)
 @given(
     st.binary()
-    | st.text(alphabet='[]{},:"\\ 1aN\ud83d', max_size=40).map(lambda t: t.encode(errors="surrogatepass")),
+    | st.text(alphabet='[]{},:"\\ 1aN\x0b\ud83d', max_size=40).map(
+        lambda t: t.encode(errors="surrogatepass")
+    ),
     kinds,
 )
 def test_any_bytes_reach_a_named_ending(value: bytes, kind: EventType) -> None:
     decoded = decode(value, kind)
     if not decoded.events and not decoded.errors:
         assert json.loads(value) == []
+    if not is_json(value):
+        assert (decoded.events, [error.index for error in decoded.errors]) == ([], [None])
     assert all(error.errors and error.errors[0].code and error.errors[0].text for error in decoded.errors)
 
 
