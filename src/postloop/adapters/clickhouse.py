@@ -19,7 +19,29 @@ from postloop.settings import Settings
 # Codes after which the same statement may succeed later (ClickHouse's Kafka Connect sink retries the same ones):
 # timeouts, connections, memory, too many parts or queries, read-only replicas, unknown state of an insert.
 RETRYABLE_CODES: Final = frozenset(
-    "3 107 159 164 202 203 209 210 236 241 242 252 285 286 319 394 425 439 473 499 999".split()
+    [
+        "3",
+        "107",
+        "159",
+        "164",
+        "202",
+        "203",
+        "209",
+        "210",
+        "236",
+        "241",
+        "242",
+        "252",
+        "285",
+        "286",
+        "319",
+        "394",
+        "425",
+        "439",
+        "473",
+        "499",
+        "999",
+    ]
 )
 _CODE = re.compile(r"(?:Code:|error code|code) (\d+)")
 

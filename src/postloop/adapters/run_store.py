@@ -1,0 +1,334 @@
+"""Insert runs in ClickHouse: stored whole or not at all, found again, and healed from their own rows.
+
+The scheme and what was tried against it: docs/decisions/0002-insert-runs.md. In short: the rows of a run are one
+part of `events`, written in one insert under the run's own token. When an insert's fate is unknown, the rows say
+it: none stored -> insert again under a new run id; stored -> send them once more under the same token, so that a
+view that missed them gets them and one that has them drops them.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any, Final, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from clickhouse_connect.driver.client import Client
+
+from postloop.adapters.clickhouse import translated
+from postloop.domain.errors import PostloopError
+
+INSERT_COMMENT: Final = "postloop-recorder"
+_RUN_ID = re.compile(r"\d{4}-\d\d-\d\d/[0-9a-f-]{36}")
+# One block whatever its size: a run must become one part, and a healed run the same part.
+_ONE_BLOCK: Final = {
+    "max_insert_threads": 1,
+    "max_insert_block_size": 10_000_000,
+    "min_insert_block_size_rows": 10_000_000,
+    "min_insert_block_size_bytes": 10_000_000_000,
+}
+# Said on every insert, because servers of different years have different defaults.
+_EXACT: Final = {
+    "async_insert": 0,
+    "insert_deduplicate": 1,
+    "deduplicate_insert": "enable",
+    "deduplicate_blocks_in_dependent_materialized_views": 1,
+    "parallel_view_processing": 0,
+    "input_format_parallel_parsing": 0,
+}
+
+
+class LogPartition(NamedTuple):
+    """One partition of one life of a topic: a topic made anew has another id, and its offsets start again."""
+
+    topic: str
+    topic_id: str
+    partition: int
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """What was stored last of a partition."""
+
+    run_id: str
+    last_offset: int
+    stored_at: datetime
+
+
+class RunChangedError(PostloopError):
+    """Healing changed the number of stored rows: the engine's memory of tokens is not what it must be."""
+
+
+class UnknownInsertError(PostloopError):
+    """A run is stored in part, which one insert of one block cannot do."""
+
+
+def new_run_id(day: date) -> str:
+    """Return a fresh run id; it begins with the day of its records, the partition of `events` to look in."""
+    return f"{day.isoformat()}/{uuid.uuid4()}"
+
+
+def run_day(run_id: str) -> str:
+    """Return the day (YYYY-MM-DD) in a run id."""
+    if not _RUN_ID.fullmatch(run_id):
+        raise UnknownInsertError(f"not a run id: {run_id!r}")
+    return run_id[:10]
+
+
+class RunStore(Protocol):
+    """Where runs are stored. Every method blocks; errors are UnavailableError or RefusedError."""
+
+    def insert(self, rows: pa.Table, *, run_id: str, time_limit_s: float) -> None:
+        """Store the rows as one run."""
+
+    def row_count(self, run_id: str) -> int:
+        """Return how many rows of a run are stored."""
+
+    def heal(self, run_id: str, *, reason: str) -> int:
+        """Give the views what they may have missed of a stored run; return its rows."""
+
+    def last_stored(self, partitions: Iterable[LogPartition]) -> dict[LogPartition, StoredRun]:
+        """Return the newest stored run of each partition that has one."""
+
+    def runs_since(self, moment: datetime) -> int:
+        """Return about how many runs were stored since a moment."""
+
+    def check_later(self, run_id: str, *, reason: str) -> None:
+        """Have the hours of a run compared with their rollups."""
+
+    def stored_positions(
+        self, partition: LogPartition, *, first: int, last: int
+    ) -> dict[tuple[int, int], int]:
+        """Return the stored (offset, index) in a range of offsets, with the hash of the event id."""
+
+    def recent_ids(
+        self, partitions: Sequence[tuple[str, int]], *, since: datetime, limit: int
+    ) -> dict[tuple[str, int], npt.NDArray[np.uint64]]:
+        """Return hashes of the event ids stored since a moment, by (topic, partition), the newest `limit` ones."""
+
+    def wait_for_inserts(self, *, timeout_s: float) -> None:
+        """Wait until every insert of a recorder that now runs has ended; end those that do not."""
+
+    def keep_dead_letters(self, letters: Sequence[Mapping[str, Any]]) -> None:
+        """Store dead letters; repeats replace each other."""
+
+
+class ClickHouseRunStore:
+    """RunStore on a ClickHouse server."""
+
+    def __init__(self, client: Client, *, cluster: str = "") -> None:
+        self._client = client
+        known = {row[0] for row in self._query("SELECT name FROM system.settings").result_rows}
+        self._exact = {name: value for name, value in _EXACT.items() if name in known}
+        if cluster:
+            self._exact |= {"insert_quorum": "auto", "insert_quorum_parallel": 0}
+        self._processes = (
+            f"clusterAllReplicas('{cluster}', system.processes)" if cluster else "system.processes"
+        )
+        self._on_cluster = f" ON CLUSTER '{cluster}'" if cluster else ""
+        self._columns: list[str] = []
+
+    def insert(self, rows: pa.Table, *, run_id: str, time_limit_s: float) -> None:
+        """Store the rows as one run.
+
+        Args:
+            rows: Columns named as in `events`, without run_id.
+            run_id: Its identity and token.
+            time_limit_s: The server gives up after this long.
+
+        Raises:
+            UnavailableError: Not stored, or not known whether it was.
+            RefusedError: Not stored: the server does not take such rows.
+        """
+        rows = rows.append_column(
+            "run_id", pa.array([run_id]).dictionary_encode().take(pa.array([0] * len(rows)))
+        )
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, rows.schema) as writer:
+            writer.write_table(rows)
+        settings = {
+            **self._exact,
+            **_ONE_BLOCK,
+            "insert_deduplication_token": run_id,
+            "log_comment": f"{INSERT_COMMENT} {run_id}",
+            "max_execution_time": max(1, int(time_limit_s)),
+        }
+        with translated("insert into events"):
+            self._client.raw_insert(
+                "events",
+                rows.column_names,
+                sink.getvalue().to_pybytes(),
+                settings=settings,
+                fmt="ArrowStream",
+            )
+
+    def row_count(self, run_id: str) -> int:
+        """Return how many rows of a run are stored."""
+        sql = "SELECT count() FROM events WHERE toDate(record_at) = {day:Date} AND run_id = {run:String}"
+        return int(self._query(sql, day=run_day(run_id), run=run_id).first_row[0])
+
+    def heal(self, run_id: str, *, reason: str) -> int:
+        """Give the views what they may have missed of a stored run; return its rows.
+
+        Raises:
+            RunChangedError: The raw table took the rows again.
+        """
+        before = self.row_count(run_id)
+        columns = ", ".join(f"`{name}`" for name in self._event_columns())
+        # One thread and this order: without them a large run came back in other blocks and was stored again.
+        sql = (
+            f"INSERT INTO events ({columns}) SELECT {columns} FROM events "
+            "WHERE toDate(record_at) = {day:Date} AND run_id = {run:String} "
+            "ORDER BY topic, `partition`, `offset`, `index`"
+        )
+        settings = {
+            **self._exact,
+            **_ONE_BLOCK,
+            "max_threads": 1,
+            "max_block_size": 10_000_000,
+            "insert_deduplication_token": run_id,
+            "log_comment": f"{INSERT_COMMENT} heal {run_id}",
+        }
+        with translated(f"heal of run {run_id}"):
+            self._client.command(sql, parameters={"day": run_day(run_id), "run": run_id}, settings=settings)
+        after = self.row_count(run_id)
+        if after != before:
+            raise RunChangedError(f"run {run_id} had {before} rows and has {after} after it was healed")
+        self.check_later(run_id, reason=reason)
+        return after
+
+    def last_stored(self, partitions: Iterable[LogPartition]) -> dict[LogPartition, StoredRun]:
+        """Return the newest stored run of each partition that has one."""
+        by_log = {(p.topic_id, p.partition): p for p in partitions}
+        # Exactly the shape of the projection `last_stored`: a few rows per part are read.
+        sql = (
+            "SELECT topic_id, `partition`, max(`offset`), argMax(run_id, `offset`), max(stored_at) FROM events "
+            "WHERE topic_id IN {ids:Array(String)} GROUP BY topic_id, `partition`"
+        )
+        rows = self._query(sql, ids=sorted({topic_id for topic_id, _ in by_log})).result_rows
+        return {
+            by_log[topic_id, partition]: StoredRun(run_id, last, _aware(stored_at))
+            for topic_id, partition, last, run_id, stored_at in rows
+            if (topic_id, partition) in by_log
+        }
+
+    def runs_since(self, moment: datetime) -> int:
+        """Return about how many runs were stored since a moment."""
+        sql = (
+            "SELECT uniq(run_id) FROM events "
+            "WHERE stored_at >= {moment:DateTime64(3)} AND record_at >= {moment:DateTime64(3)} - INTERVAL 1 DAY"
+        )
+        return int(self._query(sql, moment=moment).first_row[0])
+
+    def check_later(self, run_id: str, *, reason: str) -> None:
+        """Have the hours of a run compared with their rollups."""
+        sql = (
+            "INSERT INTO reconcile_queue (hour, queued_at, done, reason) "
+            "SELECT DISTINCT toStartOfHour(occurred_at), now64(3), 0, {reason:String} FROM events "
+            "WHERE toDate(record_at) = {day:Date} AND run_id = {run:String}"
+        )
+        with translated("insert into reconcile_queue"):
+            self._client.command(
+                sql,
+                parameters={"day": run_day(run_id), "run": run_id, "reason": reason},
+                settings={"async_insert": 0},
+            )
+
+    def stored_positions(
+        self, partition: LogPartition, *, first: int, last: int
+    ) -> dict[tuple[int, int], int]:
+        """Return the stored (offset, index) in a range of offsets, with the hash of the event id."""
+        sql = (
+            "SELECT `offset`, `index`, xxHash64(event_id) FROM events "
+            "WHERE topic = {topic:String} AND topic_id = {id:String} AND `partition` = {partition:Int32} "
+            "AND `offset` BETWEEN {first:Int64} AND {last:Int64}"
+        )
+        rows = self._query(
+            sql,
+            topic=partition.topic,
+            id=partition.topic_id,
+            partition=partition.partition,
+            first=first,
+            last=last,
+        ).result_rows
+        return {(offset, index): event_hash or 1 for offset, index, event_hash in rows}
+
+    def recent_ids(
+        self, partitions: Sequence[tuple[str, int]], *, since: datetime, limit: int
+    ) -> dict[tuple[str, int], npt.NDArray[np.uint64]]:
+        """Return hashes of the event ids stored since a moment, by (topic, partition), the newest `limit` ones."""
+        # A record is never stored on a day before its timestamp says; a producer's clock may be a day off.
+        sql = (
+            "SELECT topic, `partition`, groupArray(hash) FROM ("
+            "SELECT topic, `partition`, xxHash64(event_id) AS hash, stored_at FROM events "
+            "WHERE record_at >= {since:DateTime64(3)} - INTERVAL 1 DAY AND stored_at >= {since:DateTime64(3)} "
+            "AND (topic, `partition`) IN {tps:Array(Tuple(String, Int32))} "
+            "ORDER BY stored_at DESC LIMIT {limit:UInt64}) GROUP BY topic, `partition`"
+        )
+        if not partitions:
+            return {}
+        rows = self._query(sql, since=since, tps=[tuple(p) for p in partitions], limit=limit).result_rows
+        result = {}
+        for topic, partition, hashes in rows:
+            ids = np.array(hashes, dtype=np.uint64)
+            ids[ids == 0] = 1
+            result[topic, partition] = ids
+        return result
+
+    def wait_for_inserts(self, *, timeout_s: float) -> None:
+        """Wait until every insert of a recorder that now runs has ended; end those that do not within the timeout.
+
+        A former owner of a partition may have died while the server works on its last insert.
+        """
+        running = self._running_inserts()
+        deadline = time.monotonic() + timeout_s
+        while running and time.monotonic() < deadline:
+            time.sleep(0.05)
+            running &= self._running_inserts()
+        if running:
+            ids = ", ".join(f"'{query_id}'" for query_id in sorted(running))
+            with translated("KILL QUERY"):
+                self._client.command(f"KILL QUERY{self._on_cluster} WHERE query_id IN ({ids}) SYNC")
+
+    def _running_inserts(self) -> set[str]:
+        sql = (
+            f"SELECT query_id FROM {self._processes} "  # noqa: S608  a constant, or a checked cluster name
+            f"WHERE startsWith(Settings['log_comment'], '{INSERT_COMMENT}')"
+        )
+        return {row[0] for row in self._query(sql).result_rows if re.fullmatch(r"[\w:.-]+", row[0])}
+
+    def keep_dead_letters(self, letters: Sequence[Mapping[str, Any]]) -> None:
+        """Store dead letters; repeats replace each other."""
+        if not letters:
+            return
+        names = list(letters[0])
+        with translated("insert into dead_letters"):
+            self._client.insert(
+                "dead_letters",
+                [[letter[name] for name in names] for letter in letters],
+                column_names=names,
+                settings={"async_insert": 0},
+            )
+
+    def _event_columns(self) -> list[str]:
+        if not self._columns:
+            sql = (
+                "SELECT name FROM system.columns "
+                "WHERE database = currentDatabase() AND table = 'events' ORDER BY position"
+            )
+            self._columns = [row[0] for row in self._query(sql).result_rows]
+        return self._columns
+
+    def _query(self, sql: str, **parameters: Any) -> Any:
+        with translated("ClickHouse"):
+            return self._client.query(sql, parameters=parameters)
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -1,0 +1,59 @@
+"""`python -m postloop_streams ROLE`: reads the settings, puts the role together and runs it until a signal."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from typing import Final
+
+import faust
+
+from postloop.adapters.telemetry import configure, get_logger
+from postloop.domain.errors import PostloopError
+from postloop.settings import SettingsError, load_settings
+from postloop_streams.recorder.app import RecorderApp
+
+ROLES: Final = {"recorder": RecorderApp}
+EXIT_USAGE: Final = 2
+EXIT_UNREACHABLE: Final = 3
+
+
+def main(arguments: list[str]) -> int:
+    """Run one role; return the exit code."""
+    if len(arguments) != 1 or arguments[0] not in ROLES:
+        print(f"error: name one role: {', '.join(ROLES)}", file=sys.stderr)  # noqa: T201
+        return EXIT_USAGE
+    try:
+        settings = load_settings()
+        configure(settings)
+        role = ROLES[arguments[0]](settings)
+        problems = role.check()
+    except SettingsError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return EXIT_USAGE
+    except PostloopError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return EXIT_UNREACHABLE
+    for problem in problems:
+        print(f"error: {problem}", file=sys.stderr)  # noqa: T201
+    if problems:
+        return EXIT_UNREACHABLE
+    tune_garbage_collector()
+    get_logger("postloop").info("worker_starting", role=arguments[0], brokers=settings.kafka_brokers)
+    worker = faust.Worker(role.app, loglevel=settings.log_level, quiet=True, override_logging=False)
+    worker.execute_from_commandline()
+    return 0
+
+
+def tune_garbage_collector() -> None:
+    """Keep the collector from walking the start-up heap and every young event again and again.
+
+    Measured: with the default thresholds validation costs three times as much.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(200_000, 50, 1000)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

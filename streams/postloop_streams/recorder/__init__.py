@@ -1,0 +1,1 @@
+"""The recorder role: every event of the input topics becomes one row in ClickHouse, exactly once."""

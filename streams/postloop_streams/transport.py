@@ -1,0 +1,367 @@
+"""A Faust transport that hands whole fetched runs of a partition to batch-aware agents.
+
+Stock Faust spends about 80 microseconds of machinery on every record. Here a list of records that was fetched for
+one partition, all of whose subscribers are BatchTopics, travels as ONE message through conductor, queue, stream and
+agent; Faust's reference counts, flow control, generation check and buffer pressure keep their meaning and are paid
+once per list. Records for ordinary agents, tables and changelogs go one by one as before, through a cheaper loop.
+
+Acknowledgement is by range: a batch is acked explicitly, after its effect is stored, and the committed offset is the
+end of the longest acked prefix of the delivered batches. A commit that failed is tried again with the next one.
+
+Scheme `postloop://` (entry point group `faust.transports`). What is overridden here is private to Faust, whose
+version is therefore pinned; tests/contract/test_faust_internals.py fails loudly when an upgrade changes it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import types
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.structs import ConsumerRecord
+from faust.topics import Topic
+from faust.transport.consumer import ensure_TP
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, ConsumerMessage
+from faust.types.tuples import ack_lock
+from mode.utils.futures import notify
+
+SCHEME: Final = "postloop"
+# Faust fixes 1500 ms: a fetch that waits for drained partitions then holds up the next fetch of the others.
+FETCH_MAX_WAIT_MS: Final = 100
+# Records given to ordinary agents between two turns of the event loop.
+_RECORDS_PER_TURN: Final = 100
+
+
+class RecordBatch:
+    """Consecutive records of one partition, fetched in one generation of the consumer group."""
+
+    __slots__ = ("generation_id", "records", "tp")
+
+    def __init__(self, tp: TP, records: Sequence[ConsumerRecord], generation_id: int) -> None:
+        self.tp = tp
+        self.records = records
+        self.generation_id = generation_id
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+
+class _Mark:
+    """Whether one delivered batch was acked. Apart from the message, so that a lost message pins no memory."""
+
+    __slots__ = ("acked", "end")
+
+    def __init__(self, end: int) -> None:
+        self.end = end
+        self.acked = False
+
+
+class BatchMessage(ConsumerMessage):  # type: ignore[misc]
+    """The message that carries a RecordBatch; its offset is the batch's last."""
+
+    __slots__ = ("mark",)
+
+
+class BatchTopic(Topic):  # type: ignore[misc]
+    """A topic (or several) whose streams yield RecordBatch values, on this transport and on Faust's own."""
+
+    def _compile_decode(self) -> None:
+        async def decode(message: ConsumerMessage, *, propagate: bool = False) -> Any:
+            value = message.value
+            if not isinstance(message, BatchMessage):
+                value = RecordBatch(message.tp, [_record_of(message)], message.generation_id)
+            return self.app.create_event(None, value, None, message)
+
+        self.decode = decode
+
+
+def _record_of(message: ConsumerMessage) -> ConsumerRecord:
+    """Return the record of a message that came by Faust's own transport (which turned milliseconds into seconds)."""
+    return ConsumerRecord(
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        timestamp=round((message.timestamp or 0) * 1000),
+        timestamp_type=message.timestamp_type,
+        key=message.key,
+        value=message.value,
+        checksum=None,
+        serialized_key_size=message.serialized_key_size,
+        serialized_value_size=message.serialized_value_size,
+        headers=tuple(
+            message.headers.items() if isinstance(message.headers, dict) else message.headers or ()
+        ),
+    )
+
+
+@types.coroutine
+def _resume(coroutine: Coroutine[Any, Any, None], pending: Any) -> Generator[Any, Any, None]:
+    """Await a coroutine that already ran up to `pending`."""
+    while True:
+        try:
+            value = yield pending
+        except BaseException as error:
+            step: Callable[[Any], Any] = coroutine.throw
+            argument: Any = error
+        else:
+            step, argument = coroutine.send, value
+        try:
+            pending = step(argument)
+        except StopIteration:
+            return
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
+    """Faust's consumer thread with a shorter fetch wait."""
+
+    def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
+        return consumer
+
+
+class Consumer(driver.Consumer):  # type: ignore[misc]
+    """Faust's consumer with batch delivery and range acks."""
+
+    def _new_consumer_thread(self) -> ConsumerThread:
+        return ConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # Delivered batches that are not known to be committed, in the order of their offsets.
+        self._marks: defaultdict[TP, deque[_Mark]] = defaultdict(deque)
+        # End of the longest acked prefix; kept until the broker confirmed it.
+        self._acked_to: dict[TP, int] = {}
+        self._confirmed: dict[TP, int] = {}
+        super().__init__(*args, **kwargs)
+
+    # -- acks and commits ----------------------------------------------------------------------------------
+
+    def ack(self, message: ConsumerMessage) -> bool:
+        """Mark a message as done; for a batch, all its records."""
+        if not isinstance(message, BatchMessage):
+            return bool(super().ack(message))
+        with ack_lock:
+            if message.acked:
+                return False
+            message.acked = True
+            # Without effect when the partition was revoked since: its marks are gone.
+            message.mark.acked = True
+            self._unacked_messages.discard(message)
+            self._n_acked += len(message.value)
+            notify(self._waiting_for_ack)
+            return True
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        mine = [tp for tp in self._marks if topics is None or tp in topics or tp.topic in topics]
+        others = (tp for tp in super()._filter_tps_with_pending_acks(topics) if tp not in self._marks)
+        return chain(mine, others)
+
+    def _new_offset(self, tp: TP) -> int | None:
+        marks = self._marks.get(tp)
+        if marks is None:
+            offset: int | None = super()._new_offset(tp)
+            return offset
+        with ack_lock:
+            while marks and marks[0].acked:
+                self._acked_to[tp] = marks.popleft().end
+        return self._acked_to.get(tp)
+
+    def _should_commit(self, tp: TP, offset: int) -> bool:
+        if tp in self._marks:
+            return self._confirmed.get(tp) != offset
+        return bool(super()._should_commit(tp, offset))
+
+    async def _commit_offsets(self, offsets: Mapping[TP, int], start_new_transaction: bool = True) -> bool:
+        did_commit = await super()._commit_offsets(offsets, start_new_transaction=start_new_transaction)
+        if did_commit:
+            self._confirmed.update((tp, offset) for tp, offset in offsets.items() if tp in self._marks)
+        return bool(did_commit)
+
+    def _forget(self, tps: Sequence[TP]) -> None:
+        for tp in tps:
+            self._marks.pop(tp, None)
+            self._acked_to.pop(tp, None)
+            self._confirmed.pop(tp, None)
+
+    # -- rebalance -----------------------------------------------------------------------------------------
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Let Faust finish and commit what was started (through the marks), then forget the partitions."""
+        await super().on_partitions_revoked(revoked)
+        self._forget(list(revoked))
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        """Start anew: positions are read again from the committed offsets."""
+        self._forget(list(self._marks))
+        await super().on_partitions_assigned(assigned, generation_id)
+
+    async def perform_seek(self) -> None:
+        """Seek to the committed offsets: everything delivered and not committed comes again."""
+        await super().perform_seek()
+        self._forget(list(self._marks))
+
+    # -- fetching ------------------------------------------------------------------------------------------
+
+    def _takes_batches(self, tp: TP) -> bool:
+        channels = self.app.topics._tp_index.get(tp)
+        return bool(channels) and all(isinstance(channel, BatchTopic) for channel in channels)
+
+    async def _deliver(self, message: ConsumerMessage) -> None:
+        """Give a message to the conductor; pay for `wait_first` only when the conductor really waits."""
+        coroutine = self.callback(message)
+        if not self.suspend_flow.is_set():
+            try:
+                pending = coroutine.send(None)
+            except StopIteration:
+                return
+            coroutine = _resume(coroutine, pending)
+        await self.wait_first(asyncio.ensure_future(coroutine), self.suspend_flow.wait())
+
+    async def _deliver_batch(self, tp: TP, records: Sequence[ConsumerRecord], generation_id: int) -> None:
+        read = self._read_offset[tp]
+        if read is not None and records[0].offset < read:  # delivered before a seek
+            records = [record for record in records if record.offset >= read]
+            if not records:
+                return
+        last = records[-1]
+        batch = RecordBatch(tp, records, generation_id)
+        message = BatchMessage(
+            last.topic, last.partition, last.offset, (last.timestamp or 0) / 1000.0, last.timestamp_type,
+            None, None, batch, None, 0, 0, tp, generation_id=generation_id,
+        )  # fmt: skip
+        message.mark = _Mark(last.offset + 1)
+        self._marks[tp].append(message.mark)
+        self.app.monitor.track_tp_end_offset(tp, self.highwater(tp) or 0)
+        await self._deliver(message)
+        self._read_offset[tp] = last.offset
+
+    async def _commit_when_due(self) -> None:
+        if self._commit_every is not None and self._n_acked >= self._commit_every:
+            self._n_acked = 0
+            await self.commit()
+
+    async def _deliver_singles(
+        self, fetched: Mapping[TP, Sequence[ConsumerRecord]], generation_id: int
+    ) -> None:
+        highwater = {tp: self.highwater(tp) or 0 for tp in fetched}
+        for number, (tp, record) in enumerate(self.scheduler.iterate(fetched), start=1):
+            if self._is_stale(generation_id):
+                return
+            if number % _RECORDS_PER_TURN == 0:
+                await asyncio.sleep(0)
+            self.app.monitor.track_tp_end_offset(tp, highwater[tp])
+            message = self._to_message(tp, record)
+            offset, read = message.offset, self._read_offset[tp]
+            if read is not None and offset < read:
+                continue
+            if read and offset - read > 1 and self.app.topics.acks_enabled_for(message.topic):
+                await self._add_gap(tp, read + 1, offset)
+            await self._commit_when_due()
+            await self._deliver(message)
+            self._read_offset[tp] = offset
+
+    def _is_stale(self, generation_id: int) -> bool:
+        return not self.flow_active or self.app.consumer_generation_id != generation_id
+
+    async def _drain_once(self) -> None:
+        generation_id = self.app.consumer_generation_id
+        fetched, active = await self._wait_next_records(1.0)
+        await asyncio.sleep(0)
+        if fetched is None or self.should_stop:
+            return
+        if not self.flow_active:
+            await self._seek_back()
+            return
+        singles: dict[TP, Sequence[ConsumerRecord]] = {}
+        for raw_tp, records in fetched.items():
+            if self._is_stale(generation_id):  # fetched before a rebalance: read again by whoever owns it now
+                return
+            tp = ensure_TP(raw_tp)
+            if not (active is None or tp in active or tp in self._buffered_partitions):
+                continue
+            if self._takes_batches(tp):
+                await self._commit_when_due()
+                await self._deliver_batch(tp, records, generation_id)
+                await asyncio.sleep(0)
+            else:
+                singles[tp] = records
+        if singles:
+            await self._deliver_singles(singles, generation_id)
+
+    async def _seek_back(self) -> None:
+        try:
+            await self.perform_seek()
+        except Exception as error:  # as Faust does: the seek is repeated when the flow resumes
+            self.log.warning("perform_seek while the flow is stopped: %r", error)
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        try:
+            while not (self._stopped.is_set() or fetcher._stopped.is_set()):
+                await self._drain_once()
+        except (*self.consumer_stopped_errors, asyncio.CancelledError):
+            if not self.app.should_stop:
+                raise
+        except Exception as error:
+            self.log.exception("Fetching raised: %r", error)
+            raise
+
+
+class Transport(driver.Transport):  # type: ignore[misc]
+    """Faust's Kafka transport with the batch consumer."""
+
+    Consumer = Consumer
+
+
+async def committed_offsets(consumer: driver.Consumer, tps: Sequence[TP]) -> dict[TP, int]:
+    """Return the committed offset of each partition that has one, on this transport or Faust's own."""
+    thread = consumer._thread
+    kafka = thread._ensure_consumer()
+    offsets = {}
+    for tp in tps:
+        offset = await thread.call_thread(kafka.committed, driver.ensure_aiokafka_TP(tp))
+        if offset is not None:
+            offsets[tp] = offset
+    return offsets
+
+
+class Lease:
+    """Until when this worker surely owns its partitions: the last confirmed heartbeat plus the session timeout.
+
+    A paused process (a stopped container, a swapped machine) finds its lease over before it can write anything.
+    """
+
+    def __init__(self, session_timeout_s: float, *, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._session_timeout_s = session_timeout_s
+        self._now_s = now_s
+        self._confirmed_at_s = float("-inf")
+
+    def confirm(self, sent_at_s: float) -> None:
+        """Take note that the broker answered a heartbeat sent at `sent_at_s`."""
+        self._confirmed_at_s = max(self._confirmed_at_s, sent_at_s)
+
+    def left_s(self) -> float:
+        """Return the seconds for which no other worker can own the partitions; negative when they are over."""
+        return self._confirmed_at_s + self._session_timeout_s - self._now_s()
+
+    def watch(self, consumer: driver.Consumer) -> None:
+        """Confirm the lease at every answered heartbeat of the consumer from now on."""
+        coordinator = consumer._thread._ensure_consumer()._coordinator
+        heartbeat: Callable[[], Awaitable[bool]] = coordinator._do_heartbeat
+        if getattr(heartbeat, "confirms_lease", False):
+            return
+
+        async def confirming() -> bool:
+            sent_at_s = self._now_s()
+            success = await heartbeat()
+            if success:
+                self.confirm(sent_at_s)
+            return success
+
+        confirming.confirms_lease = True  # type: ignore[attr-defined]
+        coordinator._do_heartbeat = confirming
