@@ -8,7 +8,7 @@ import typer
 
 from postloop.adapters.metrics import installed_version
 from postloop.adapters.telemetry import silence_libraries
-from postloop.cli import clickhouse, migrate, topics, up, worker
+from postloop.cli import clickhouse, migrate, reconcile, topics, up, worker
 from postloop.cli.common import out
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ up.register(app)
 worker.register(app)
 clickhouse.register(app)
 migrate.register(app)
+reconcile.register(app)
 topics.register(app)
 
 

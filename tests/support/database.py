@@ -1,0 +1,145 @@
+"""A migrated ClickHouse database of its own for a test, and rows of `events` to put into it.
+
+The engine runs in the test process (it allows one data directory per process), or is the server at
+POSTLOOP_TEST_CLICKHOUSE_URL.
+"""
+
+import itertools
+import os
+import tempfile
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any
+from urllib.parse import urlsplit
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+
+from postloop.adapters import migrations
+from postloop.settings import Settings
+
+Row = dict[str, Any]
+_EXACT = {"async_insert": 0, "deduplicate_blocks_in_dependent_materialized_views": 1}
+
+
+@cache
+def _directory() -> str:
+    return tempfile.mkdtemp(prefix="postloop-test-engine-")
+
+
+def open_client(database: str = "default") -> Client:
+    """Return one more connection to the test engine."""
+    address = os.environ.get("POSTLOOP_TEST_CLICKHOUSE_URL")
+    if address:
+        url = urlsplit(address)
+        return clickhouse_connect.get_client(
+            host=url.hostname, port=url.port, database=database, autogenerate_session_id=False
+        )
+    return clickhouse_connect.get_client(interface="chdb", path=_directory(), database=database)
+
+
+@dataclass
+class Database:
+    """A database with the current schema; rows get ids, places and times by themselves."""
+
+    name: str
+    client: Client
+    settings: Settings
+    _numbers: Any = field(default_factory=lambda: itertools.count(1))
+
+    def connect(self) -> Client:
+        """Return another connection, for a thread of its own."""
+        return open_client(self.name)
+
+    def insert(
+        self, rows: Iterable[Row], *, client: Client | None = None, token: str = "", **settings: Any
+    ) -> None:
+        """Store rows of `events` in one insert."""
+        filled = [self._filled(row) for row in rows]
+        names = list(dict.fromkeys(itertools.chain.from_iterable(filled)))
+        (client or self.client).insert(
+            "events",
+            [[row.get(name, _EMPTY.get(name, "")) for name in names] for row in filled],
+            column_names=names,
+            settings={
+                **_EXACT,
+                "insert_deduplication_token": token or str(uuid.uuid4()),
+                "log_comment": "postloop-recorder test",
+                **settings,
+            },
+        )
+
+    def query(self, sql: str, **parameters: Any) -> list[dict[str, Any]]:
+        """Return rows as dictionaries."""
+        return list(self.client.query(sql, parameters=parameters).named_results())
+
+    def one(self, sql: str, **parameters: Any) -> Any:
+        """Return the first value of the first row."""
+        return self.client.query(sql, parameters=parameters).first_row[0]
+
+    def _filled(self, row: Row) -> Row:
+        number = next(self._numbers)
+        at = row["occurred_at"]
+        return {
+            "topic": f"email.{row['event_type']}",
+            "topic_id": "t",
+            "partition": 0,
+            "offset": number,
+            "index": 0,
+            "run_id": "run",
+            "record_at": at,
+            "stored_at": at + timedelta(seconds=1),
+            "event_id": f"e{number}",
+            "account_id": "acme",
+            "sender_domain": "mail.acme.test",
+            "message_id": f"m{number}",
+            "recipient": f"r{number}@example.org",
+            "mailbox_provider": "gmail",
+            "mail_class": "marketing",
+            "ip_pool": "pool-1",
+            "ip_pool_kind": "shared",
+            **row,
+        }
+
+
+_EMPTY: dict[str, Any] = {"sent_at": None, "reports_complaints": False}
+
+
+def event(kind: str, at: datetime, **columns: Any) -> Row:
+    """Return a row of `events`: `kind` is an outcome, or `human`, `machine` for opens."""
+    types = {
+        "accepted": "send", "rejected": "send", "suppressed": "send", "delivered": "delivery",
+        "hard_bounce": "bounce", "soft_bounce": "bounce", "deferral": "bounce", "complaint": "complaint",
+        "not_spam": "complaint", "unsubscribe": "unsubscribe", "human": "open", "machine": "open",
+    }  # fmt: skip
+    is_open = types[kind] == "open"
+    return {
+        "event_type": types[kind],
+        "occurred_at": at,
+        "outcome": "open" if is_open else kind,
+        "open_kind": kind if is_open else "",
+        **columns,
+    }
+
+
+def bare_database(make_settings: Callable[..., Settings] = Settings) -> Database:
+    """Return a database without tables."""
+    name = f"t_{uuid.uuid4().hex[:12]}"
+    open_client().command(f"CREATE DATABASE {name}")
+    return Database(name, open_client(name), make_settings(clickhouse_database=name))
+
+
+def migrated_database() -> Database:
+    """Return a database with the current schema."""
+    database = bare_database()
+    migrations.apply(database.client, database.settings)
+    return database
+
+
+def recently(**before: float) -> datetime:
+    """Return an instant in the middle of a past hour that no retention has reached."""
+    now = datetime.now(UTC).replace(minute=30, second=0, microsecond=0)
+    return now - timedelta(hours=5) - timedelta(**before)
