@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from postloop.contracts import json_text
 from postloop.contracts.events import MODELS, Event, list_adapter, row_adapter
-from postloop.contracts.field_errors import FieldError, field_errors, is_json_error
+from postloop.contracts.field_errors import FieldError, field_errors, has_unknown_field, is_json_error
 from postloop.domain.event_types import EventType
 
 Stage = Literal["decode", "validate"]
@@ -191,7 +191,7 @@ class _Decoder:
         try:
             events = self._many_known(value)
         except ValidationError as error:
-            if error.errors(include_url=False)[0]["type"] != "extra_forbidden":
+            if not has_unknown_field(error):
                 return None
             outside = json_text.outside_strings(value)
             too_deep = json_text.is_deeper(outside, limit=limits.max_nesting + 1)

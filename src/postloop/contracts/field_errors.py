@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 MAX_ERROR_COUNT: Final = 20
+_MAX_UNKNOWN_COUNT: Final = 100
 _MAX_SHOWN_CHARS: Final = 60
 _PRIVATE: Final = frozenset(
     {"recipient", "client_ip", "user_agent", "diagnostic", "smtp_response", "error_message"}
@@ -50,12 +51,21 @@ def field_errors(error: ValidationError) -> tuple[FieldError, ...]:
     return tuple(_field_error(detail) for detail in details)
 
 
+def has_unknown_field(error: ValidationError) -> bool:
+    """Return whether a validator that forbids unknown fields met one first; False when there are very many."""
+    return error.error_count() <= _MAX_UNKNOWN_COUNT and _types(error)[0] == "extra_forbidden"
+
+
 def is_json_error(error: ValidationError) -> bool:
     """Return whether the text could not be parsed at all."""
-    return (
-        error.errors(include_url=False, include_context=False, include_input=False)[0]["type"]
-        == "json_invalid"
-    )
+    return _types(error)[0] == "json_invalid"
+
+
+def _types(error: ValidationError) -> list[str]:
+    return [
+        detail["type"]
+        for detail in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
 
 
 def _field_error(detail: ErrorDetails) -> FieldError:

@@ -247,6 +247,13 @@ def test_a_text_of_an_error_never_shows_an_address() -> None:
     assert not any("ada" in e.text or "7" in e.text for e in error.errors)
 
 
+@given(st.sampled_from(["1", '"a"', "null", "[]"]), st.sampled_from(["tags", "x", "smtp_code"]))
+def test_a_flood_in_one_field_gives_few_reasons(element: str, field: str) -> None:
+    flood = "[" + f"{element}," * 5_000 + element + "]"
+    reasons = [reason for error in decode(raw(field, flood)).errors for reason in error.errors]
+    assert len(reasons) <= 1
+
+
 def test_every_reason_is_told_at_once() -> None:
     [error] = decode(make_record(event_id=..., mail_class="x", tags=3)).errors
     assert {e.field for e in error.errors} == {"event_id", "mail_class", "tags"}
