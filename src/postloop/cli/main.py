@@ -8,7 +8,18 @@ import typer
 
 from postloop.adapters.metrics import installed_version
 from postloop.adapters.telemetry import silence_libraries
-from postloop.cli import clickhouse, migrate, reconcile, topics, up, worker
+from postloop.cli import (
+    clickhouse,
+    config,
+    deadletter,
+    doctor,
+    migrate,
+    reconcile,
+    schemas,
+    topics,
+    up,
+    worker,
+)
 from postloop.cli.common import out
 
 app = typer.Typer(
@@ -26,6 +37,10 @@ clickhouse.register(app)
 migrate.register(app)
 reconcile.register(app)
 topics.register(app)
+schemas.register(app)
+deadletter.register(app)
+config.register(app)
+doctor.register(app)
 
 
 def _show_version(wanted: bool) -> None:

@@ -106,12 +106,14 @@ class _Narrator:
             err.print("stopped")
 
     def _show_table(self, ready: dict[str, Any]) -> None:
-        table = Table("part", "where", "keeps its data", box=None, title_justify="left")
-        table.add_row("Kafka broker (Tansu)", ready["kafka"], "no: in memory, empty at every start")
-        table.add_row("ClickHouse (HTTP)", ready["clickhouse"], f"yes: {self._directory / 'clickhouse'}")
-        table.add_row("health, metrics", f"{ready['http']}/health", "")
+        table = Table("part", "where", "keeps its data", box=None)
+        for column in table.columns:
+            column.overflow = "fold"  # an address that is cut short is of no use
+        table.add_row("Kafka broker (Tansu)", ready["kafka"], "no: empty at every start")
+        table.add_row("ClickHouse (HTTP)", ready["clickhouse"], "yes")
+        table.add_row("health, metrics", ready["http"], "")
         table.add_row("recorder", "Kafka -> ClickHouse", "")
-        table.add_row("logs", str(self._directory / "logs"), "")
+        table.add_row("data, logs", str(self._directory), "")
         out.print(table)
         out.print(f"\n[yellow]{KEEPS_NOTHING}[/]\n")
         out.print(_TRY_NEXT.format(clickhouse=ready["clickhouse"]), markup=False)
