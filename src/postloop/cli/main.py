@@ -13,11 +13,14 @@ from postloop.cli import (
     config,
     deadletter,
     doctor,
+    import_events,
     migrate,
     reconcile,
     schemas,
+    simulate,
     topics,
     up,
+    verify,
     worker,
 )
 from postloop.cli.common import out
@@ -41,6 +44,9 @@ schemas.register(app)
 deadletter.register(app)
 config.register(app)
 doctor.register(app)
+simulate.register(app)
+verify.register(app)
+import_events.register(app)
 
 
 def _show_version(wanted: bool) -> None:

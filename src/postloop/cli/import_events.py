@@ -1,0 +1,251 @@
+"""`postloop import`: a user's own events, JSON lines, checked and sent to the input topics."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO, Final
+
+import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from postloop.adapters.event_producer import EventProducer
+from postloop.cli.common import AsJson, DataDir, Exit, err, guarded, out, print_json, settings_for, stop
+from postloop.contracts.decode import Limits, RecordError, decode_record
+from postloop.contracts.field_errors import FieldError
+from postloop.domain.event_types import EVENT_TYPES, EventType, topic_name
+from postloop.settings import Settings
+
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+_MAX_SHOWN: Final = 1_000
+
+
+class TypeName(StrEnum):
+    """The event types as the command line spells them."""
+
+    SEND = "send"
+    DELIVERY = "delivery"
+    BOUNCE = "bounce"
+    COMPLAINT = "complaint"
+    OPEN = "open"
+    UNSUBSCRIBE = "unsubscribe"
+
+
+File = Annotated[str, typer.Argument(metavar="FILE", help="JSON lines; - reads standard input.")]
+TypeOption = Annotated[
+    TypeName | None,
+    typer.Option("--type", help='The type of every line. Without it each line says its own: "type".'),
+]
+CheckOption = Annotated[bool, typer.Option("--check", help="Only validate; nothing is sent.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a line, or the element `index` of an array in it, is no event."""
+
+    line: int
+    index: int | None
+    field: str
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line that is not blank: what it holds, and what is wrong with it."""
+
+    number: int
+    value: bytes
+    event_type: EventType | None
+    key: bytes | None
+    events: int
+    problems: tuple[Problem, ...]
+
+
+@dataclass(slots=True)
+class Summary:
+    """The outcome of an import. A line with a bad element is not sent at all."""
+
+    lines: int = 0
+    invalid_lines: int = 0
+    problem_count: int = 0
+    by_type: Counter[str] = field(default_factory=Counter)
+    problems: list[Problem] = field(default_factory=list)
+
+    def add(self, line: Line) -> None:
+        """Count one line."""
+        self.lines += 1
+        if line.problems:
+            self.invalid_lines += 1
+            self.problem_count += len(line.problems)
+            self.problems.extend(line.problems[: max(0, _MAX_SHOWN - len(self.problems))])
+        elif line.event_type is not None:
+            self.by_type[line.event_type] += line.events
+
+
+def register(app: typer.Typer) -> None:
+    """Add `import` to the command line."""
+    app.command("import")(import_events)
+
+
+def import_events(
+    file: File,
+    event_type: TypeOption = None,
+    check: CheckOption = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send a file of events, one JSON object (or array of objects) a line, to the input topics.
+
+    Invalid lines are reported with their number and left out, valid ones are sent; the exit code is 1 if any
+    line was invalid. With --check nothing is sent.
+
+    Example: postloop import bounces.jsonl --type bounce --check
+    """
+    settings = settings_for(data_dir)
+    limits = Limits(retention=settings.raw_retention)
+    with guarded(), ExitStack() as stack:
+        stream, size = _open(file, stack)
+        send = (lambda _: None) if check else _sender(settings, stack)
+        summary = Summary()
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+        progress = stack.enter_context(Progress(*columns, console=err, transient=True))
+        task = progress.add_task("checking" if check else "sending", total=size)
+        for line in read_lines(
+            stream,
+            event_type=EVENT_TYPES[list(TypeName).index(event_type)] if event_type else None,
+            now=datetime.now(UTC),
+            limits=limits,
+            on_bytes=lambda count: progress.advance(task, count),
+        ):
+            summary.add(line)
+            if line.problems and not as_json:
+                _show(line, progress)
+            elif not line.problems:
+                send(line)
+        send(None)
+    _report(summary, check=check, as_json=as_json)
+    if summary.invalid_lines:
+        raise typer.Exit(int(Exit.NO))
+
+
+def read_lines(
+    stream: BinaryIO,
+    *,
+    event_type: EventType | None,
+    now: datetime,
+    limits: Limits,
+    on_bytes: Callable[[int], Any] = lambda _: None,
+) -> Iterator[Line]:
+    """Yield every line that is not blank with its events counted and its problems found.
+
+    Args:
+        event_type: The type of every line; None: each says its own.
+        on_bytes: Told the length of each line that was read.
+    """
+    for number, raw in enumerate(stream, start=1):
+        on_bytes(len(raw))
+        value = (raw.removeprefix(_BYTE_ORDER_MARK) if number == 1 else raw).strip()
+        if value:
+            yield _line(number, value, event_type=event_type, now=now, limits=limits)
+
+
+def _line(number: int, value: bytes, *, event_type: EventType | None, now: datetime, limits: Limits) -> Line:
+    kind = event_type or _own_type(value)
+    if kind is None and _is_object(value):
+        choices = ", ".join(EVENT_TYPES)
+        problem = Problem(
+            number, None, "type", "unknown_type", f"type must be one of {choices}, or use --type"
+        )
+        return Line(number, value, None, None, 0, (problem,))
+    # A text that is no object ends the same way whatever its type is said to be.
+    decoded = decode_record(kind or "send", value, now=now, limits=limits)
+    problems = tuple(_problem(number, error, reason) for error in decoded.errors for reason in error.errors)
+    if kind is None and not problems:
+        problems = (Problem(number, None, "type", "unknown_type", "an array needs --type"),)
+    key = str(decoded.events[0]["recipient"]).encode() if decoded.events else None
+    return Line(number, value, kind, key, len(decoded.events), problems)
+
+
+def _problem(number: int, error: RecordError, reason: FieldError) -> Problem:
+    return Problem(number, error.index, reason.field, reason.code, reason.text)
+
+
+def _own_type(value: bytes) -> EventType | None:
+    """Return the type that a line says it has, None for none or an unknown one."""
+    event = _parsed(value)
+    said = event.get("type") if isinstance(event, dict) else None
+    return next((kind for kind in EVENT_TYPES if said in (kind, f"email.{kind}")), None)
+
+
+def _is_object(value: bytes) -> bool:
+    return isinstance(_parsed(value), dict)
+
+
+def _parsed(value: bytes) -> Any:
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _open(file: str, stack: ExitStack) -> tuple[BinaryIO, int | None]:
+    """Return the stream of a file, or of standard input, and its size in bytes where it has one."""
+    if file == "-":
+        return sys.stdin.buffer, None
+    try:
+        stream = stack.enter_context(Path(file).open("rb"))  # noqa: SIM115 - the stack closes it
+        return stream, Path(file).stat().st_size
+    except OSError as error:
+        raise stop(f"cannot read {file}: {error.strerror}", Exit.USAGE) from None
+
+
+def _sender(settings: Settings, stack: ExitStack) -> Callable[[Line | None], None]:
+    """Return a function that sends a line, and flushes for None. Records have their recipient as key."""
+    producer = stack.enter_context(EventProducer(settings))
+    topics = {kind: topic_name(kind, prefix=settings.topic_prefix) for kind in EVENT_TYPES}
+    producer.require_topics(topics.values())
+
+    def send(line: Line | None) -> None:
+        if line is None:
+            producer.flush()
+        elif line.event_type is not None:
+            producer.send(topics[line.event_type], line.value, key=line.key)
+
+    return send
+
+
+def _show(line: Line, progress: Progress) -> None:
+    for problem in line.problems:
+        place = f"line {problem.line}" + (f", element {problem.index}" if problem.index is not None else "")
+        named = f"{problem.field}: " if problem.field else ""
+        progress.console.print(f"{place}: {named}{problem.text}", markup=False)
+
+
+def _report(summary: Summary, *, check: bool, as_json: bool) -> None:
+    events = summary.by_type.total()
+    if as_json:
+        print_json(
+            {
+                "lines": summary.lines,
+                "invalid_lines": summary.invalid_lines,
+                "events": events,
+                "sent": 0 if check else events,
+                "by_type": dict(summary.by_type),
+                "problem_count": summary.problem_count,
+                "problems": [asdict(problem) for problem in summary.problems],
+            }
+        )
+        return
+    kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(summary.by_type.items())) or "none"
+    what = "valid" if check else "sent"
+    out.print(
+        f"{summary.lines:,} lines: {events:,} events {what} ({kinds}), {summary.invalid_lines:,} lines invalid"
+    )
