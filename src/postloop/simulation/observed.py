@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -101,8 +102,8 @@ class Observed:
         rows = self._rows(
             "SELECT topic, uniqExact(topic_id, `partition`, `offset`, `index`) "
             f"FROM {self._table('dead_letters')} "
-            f"WHERE startsWith(key_base64, base64Encode({{key:String}})) GROUP BY topic",
-            key=self._truth.key_prefix,
+            f"WHERE startsWith(key_base64, {{key:String}}) GROUP BY topic",
+            key=base64.b64encode(self._truth.key_prefix.encode()).decode(),
         )
         return {str(topic).rpartition(".")[2]: int(number) for topic, number in rows}
 
