@@ -16,8 +16,10 @@ import psutil  # type: ignore[import-untyped]
 from postloop.settings import Settings
 
 WARN_SHARE: Final = 0.5
-# Above this share of the limit the broker is emptied although records wait in it.
+# Above this share of the limit, for this long, the broker is emptied although records wait in it. The recorder
+# commits once a second: without the patience a burst would count as lost that is stored a moment later.
 LAST_RESORT_SHARE: Final = 1.25
+PATIENCE_S: Final = 10.0
 MEBIBYTE: Final = 1024 * 1024
 
 
@@ -38,18 +40,27 @@ def limit_bytes(settings: Settings) -> int:
     return int(psutil.virtual_memory().total) // 2
 
 
-def next_step(*, used_bytes: int, limit_bytes: int, lag_records: int | None) -> Step:
+def is_last_resort(*, used_bytes: int, limit_bytes: int) -> bool:
+    """Return whether the broker is so large that patience with it is limited."""
+    return used_bytes >= limit_bytes * LAST_RESORT_SHARE
+
+
+def next_step(
+    *, used_bytes: int, limit_bytes: int, lag_records: int | None, too_large_s: float = 0.0
+) -> Step:
     """Return what to do now.
 
     Args:
+        too_large_s: For how long `is_last_resort` has been true. Seconds.
         lag_records: Records in the broker that are not stored yet; None when nobody can tell, which counts as
             "some": the recorder may be starting.
     """
-    if used_bytes >= limit_bytes * LAST_RESORT_SHARE:
-        return Step.EMPTY if lag_records == 0 else Step.EMPTY_AT_A_LOSS
-    if used_bytes >= limit_bytes:
-        return Step.EMPTY if lag_records == 0 else Step.WAIT
-    return Step.WARN if used_bytes >= limit_bytes * WARN_SHARE else Step.NOTHING
+    if used_bytes < limit_bytes:
+        return Step.WARN if used_bytes >= limit_bytes * WARN_SHARE else Step.NOTHING
+    if lag_records == 0:
+        return Step.EMPTY
+    is_hopeless = is_last_resort(used_bytes=used_bytes, limit_bytes=limit_bytes) and too_large_s >= PATIENCE_S
+    return Step.EMPTY_AT_A_LOSS if is_hopeless else Step.WAIT
 
 
 def explain(step: Step, *, used_bytes: int, limit_bytes: int, lag_records: int | None) -> str:

@@ -36,6 +36,7 @@ RECORDER: Final = "recorder"
 _DRAIN_S: Final = 2.5
 _STOP_S: Final = {RECORDER: 4.0, CLICKHOUSE: 1.5, BROKER: 1.0}
 _WATCH_EVERY_S: Final = 1.0
+_HURRY_S: Final = 0.2
 _PROBE_TIMEOUT_S: Final = 2.0
 
 Say = Callable[[dict[str, Any]], None]
@@ -70,6 +71,7 @@ class Stack:
         self._metrics = StackMetrics()
         self._limit_bytes = memory_watch.limit_bytes(plan.settings)
         self._step = Step.NOTHING
+        self._large_since_s = time.monotonic()
         self._memory_note = ""
         self._supervisor = Supervisor(self._specs(), on_change=self._on_change)
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_PROBE_TIMEOUT_S))
@@ -167,7 +169,9 @@ class Stack:
         try:
             while not failed.done():
                 await self._look()
-                await asyncio.wait({failed}, timeout=_WATCH_EVERY_S)
+                # A moment at which nothing waits may be short.
+                pause_s = _HURRY_S if self._step is Step.WAIT else _WATCH_EVERY_S
+                await asyncio.wait({failed}, timeout=pause_s)
             failed.result()
         finally:
             failed.cancel()
@@ -188,7 +192,15 @@ class Stack:
         used = self._supervisor.children[BROKER].memory_bytes
         self._metrics.broker_memory_limit_bytes.set(self._limit_bytes)
         lag = await records_waiting(self._settings) if used >= self._limit_bytes else None
-        step = memory_watch.next_step(used_bytes=used, limit_bytes=self._limit_bytes, lag_records=lag)
+        now_s = time.monotonic()
+        if not memory_watch.is_last_resort(used_bytes=used, limit_bytes=self._limit_bytes):
+            self._large_since_s = now_s
+        step = memory_watch.next_step(
+            used_bytes=used,
+            limit_bytes=self._limit_bytes,
+            lag_records=lag,
+            too_large_s=now_s - self._large_since_s,
+        )
         text = memory_watch.explain(step, used_bytes=used, limit_bytes=self._limit_bytes, lag_records=lag)
         self._memory_note = text
         if step is not self._step and step is not Step.NOTHING:

@@ -17,9 +17,17 @@ def test_below_the_limit_the_broker_is_never_emptied(used: int, lag: int | None)
     assert (step in (Step.NOTHING, Step.WARN)) == (used < LIMIT)
 
 
-@given(used=st.integers(LIMIT, 1249), lag=st.none() | st.integers(1, 10**9))
-def test_above_the_limit_it_waits_for_what_is_not_stored(used: int, lag: int | None) -> None:
-    assert next_step(used_bytes=used, limit_bytes=LIMIT, lag_records=lag) is Step.WAIT
+waiting = st.none() | st.integers(1, 10**9)
+
+
+@given(used=st.integers(LIMIT, 1249), lag=waiting, large_s=st.floats(0, 1e6))
+def test_above_the_limit_it_waits_for_what_is_not_stored(used: int, lag: int | None, large_s: float) -> None:
+    assert next_step(used_bytes=used, limit_bytes=LIMIT, lag_records=lag, too_large_s=large_s) is Step.WAIT
+
+
+@given(used=st.integers(1250, 5 * LIMIT), lag=waiting, large_s=st.floats(0, 9.9))
+def test_a_burst_gets_some_seconds_to_be_stored(used: int, lag: int | None, large_s: float) -> None:
+    assert next_step(used_bytes=used, limit_bytes=LIMIT, lag_records=lag, too_large_s=large_s) is Step.WAIT
 
 
 @given(used=st.integers(LIMIT, 5 * LIMIT))
@@ -27,9 +35,12 @@ def test_above_the_limit_it_is_emptied_when_everything_is_stored(used: int) -> N
     assert next_step(used_bytes=used, limit_bytes=LIMIT, lag_records=0) is Step.EMPTY
 
 
-@given(used=st.integers(1250, 5 * LIMIT), lag=st.none() | st.integers(1, 10**9))
-def test_far_above_the_limit_it_is_emptied_whatever_waits(used: int, lag: int | None) -> None:
-    assert next_step(used_bytes=used, limit_bytes=LIMIT, lag_records=lag) is Step.EMPTY_AT_A_LOSS
+@given(used=st.integers(1250, 5 * LIMIT), lag=waiting, large_s=st.floats(10, 1e6))
+def test_far_above_the_limit_for_long_it_is_emptied_whatever_waits(
+    used: int, lag: int | None, large_s: float
+) -> None:
+    step = next_step(used_bytes=used, limit_bytes=LIMIT, lag_records=lag, too_large_s=large_s)
+    assert step is Step.EMPTY_AT_A_LOSS
 
 
 @given(used=st.integers(LIMIT // 2, LIMIT - 1))
