@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
 import typer
+from pydantic import TypeAdapter
 from rich.markup import escape
 from rich.progress import Progress
 from rich.table import Table
@@ -17,11 +18,12 @@ from postloop.adapters.clock import utc_now
 from postloop.adapters.dead_letter_store import DeadLetter, DeadLetterStore, Filter
 from postloop.adapters.redrive import Redriver
 from postloop.cli.common import AsJson, DataDir, Exit, err, guarded, out, print_json, settings_for, stop
-from postloop.contracts.fields import parse_time
+from postloop.contracts.fields import WireTime
 from postloop.settings import Settings, parse_duration
 
 _PREVIEW_CHARS: Final = 60
 _SHOWN_BYTES: Final = 4000
+_TIME: Final[TypeAdapter[datetime]] = TypeAdapter(WireTime)
 
 deadletter = typer.Typer(
     no_args_is_help=True, help="Look at records that could not be read, and redrive them."
@@ -136,7 +138,7 @@ def _redrive(
 ) -> dict[str, int]:
     counts = {"redriven": 0, "already_redriven": 0, "not_found": 0}
     found = 0
-    with _Publisher(settings, dry_run=dry_run) as publisher, Progress(console=err, transient=True) as bar:
+    with _Publisher(settings, dry_run=dry_run) as publisher, _progress() as bar:
         task = bar.add_task("redrive", total=len(chosen))
         for page in store.find(chosen):
             found += len(page)
@@ -149,6 +151,10 @@ def _redrive(
             bar.update(task, completed=found)
     counts["not_found"] = len(chosen) - found
     return counts
+
+
+def _progress() -> Progress:
+    return Progress(console=err, transient=True, disable=not err.is_terminal)
 
 
 class _Publisher:
@@ -211,8 +217,8 @@ def _moment(text: str) -> datetime | None:
     if isinstance(age, timedelta):
         return utc_now() - age
     try:
-        return parse_time(text).astimezone(UTC)
-    except (ValueError, IndexError):
+        return _TIME.validate_python(text)
+    except ValueError:
         said = f"--since is a time like 2026-01-02T03:04:05Z or an age like 24h: {text!r}"
         raise stop(said, Exit.USAGE) from None
 
