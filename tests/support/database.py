@@ -1,17 +1,20 @@
 """A migrated ClickHouse database of its own for a test, and rows of `events` to put into it.
 
-The engine runs in the test process (it allows one data directory per process), or is the server at
-POSTLOOP_TEST_CLICKHOUSE_URL.
+One embedded server serves the whole test run, unless POSTLOOP_TEST_CLICKHOUSE_URL names another.
 """
 
+import atexit
 import itertools
 import os
+import shutil
 import tempfile
+import urllib.request
 import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,25 +23,45 @@ from clickhouse_connect.driver.client import Client
 
 from postloop.adapters import migrations
 from postloop.settings import Settings
+from tests.support.ports import free_port
+from tests.support.processes import ChildProcess, python_module, wait_until
 
 Row = dict[str, Any]
 _EXACT = {"async_insert": 0, "deduplicate_blocks_in_dependent_materialized_views": 1}
 
 
 @cache
-def _directory() -> str:
-    return tempfile.mkdtemp(prefix="postloop-test-engine-")
+def server_url() -> str:
+    """Return the address of the test server, started at the first call and ended with the test run."""
+    if address := os.environ.get("POSTLOOP_TEST_CLICKHOUSE_URL"):
+        return address
+    directory, port = Path(tempfile.mkdtemp(prefix="postloop-test-")), free_port()
+    options = ("--path", str(directory / "data"), "--port", str(port))
+    server = python_module("postloop.embedded.chserver", *options, log_path=directory / "server.log")
+    server.start()
+    atexit.register(_end, server, directory)
+    wait_until(lambda: _answers(port), timeout_s=60, what="the test server answers", process=server)
+    return f"http://127.0.0.1:{port}"
 
 
 def open_client(database: str = "default") -> Client:
-    """Return one more connection to the test engine."""
-    address = os.environ.get("POSTLOOP_TEST_CLICKHOUSE_URL")
-    if address:
-        url = urlsplit(address)
-        return clickhouse_connect.get_client(
-            host=url.hostname, port=url.port, database=database, autogenerate_session_id=False
-        )
-    return clickhouse_connect.get_client(interface="chdb", path=_directory(), database=database)
+    """Return one more connection to the test server."""
+    url = urlsplit(server_url())
+    return clickhouse_connect.get_client(
+        host=url.hostname, port=url.port, database=database, autogenerate_session_id=False
+    )
+
+
+def _answers(port: int) -> bool:
+    try:
+        return urllib.request.urlopen(f"http://127.0.0.1:{port}/ping", timeout=5).status == 200
+    except OSError:
+        return False
+
+
+def _end(server: ChildProcess, directory: Path) -> None:
+    server.terminate()
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 @dataclass
@@ -129,7 +152,9 @@ def bare_database(make_settings: Callable[..., Settings] = Settings) -> Database
     """Return a database without tables."""
     name = f"t_{uuid.uuid4().hex[:12]}"
     open_client().command(f"CREATE DATABASE {name}")
-    return Database(name, open_client(name), make_settings(clickhouse_database=name))
+    return Database(
+        name, open_client(name), make_settings(clickhouse_database=name, clickhouse_url=server_url())
+    )
 
 
 def migrated_database() -> Database:
