@@ -43,6 +43,16 @@ RETRYABLE_CODES: Final = frozenset(
         "999",
     ]
 )
+_REFUSALS: Final = {
+    "516": " refused the user or the password (POSTLOOP_CLICKHOUSE_USER, POSTLOOP_CLICKHOUSE_PASSWORD)",
+}
+_CONNECTION_FAILURES: Final = {
+    "Connection refused": "nothing listens there (connection refused)",
+    "Failed to resolve": "the name of the host is not known",
+    "timed out": "no answer in time",
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is not trusted; POSTLOOP_CLICKHOUSE_CA_FILE names who signed it",
+    "WRONG_VERSION_NUMBER": "the port does not speak https",
+}
 _CODE = re.compile(r"(?:Code:|error code|code) (\d+)")
 
 
@@ -79,11 +89,19 @@ def translated(what: str) -> Iterator[None]:
     except ClickHouseError as error:
         text = " ".join(str(error).split())
         code = _CODE.search(text)
-        if code is None or code[1] in RETRYABLE_CODES:
+        if code is None:
+            raise UnavailableError(f"{what} {_why_unreached(text)}") from error
+        if code[1] in RETRYABLE_CODES:
             raise UnavailableError(f"{what}: {_short(text)}") from error
-        raise RefusedError(f"{what}: {_short(text)}", code=code[1]) from error
+        raise RefusedError(f"{what}{_REFUSALS.get(code[1], f': {_short(text)}')}", code=code[1]) from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
-        raise UnavailableError(f"{what} cannot be reached: {_short(str(error))}") from error
+        raise UnavailableError(f"{what} {_why_unreached(str(error))}") from error
+
+
+def _why_unreached(text: str) -> str:
+    """Return in a person's words what the HTTP client says of a connection that did not come about."""
+    said = (words for sign, words in _CONNECTION_FAILURES.items() if sign in text)
+    return f"cannot be reached: {next(said, _short(text))}"
 
 
 def _short(text: str, limit: int = 300) -> str:
