@@ -20,7 +20,7 @@ from postloop.settings import Settings
 # The simulator sends records above the limit of the contract on purpose; the library must not stop them.
 _MAX_REQUEST_BYTES: Final = 8 * 1024 * 1024
 _BATCH_BYTES: Final = 256 * 1024
-_LINGER_MS: Final = 20
+_LINGER_MS: Final = 100
 _DELIVERY_TIMEOUT_MS: Final = 60_000
 _FLUSH_TIMEOUT_S: Final = 90
 # Records on their way at most, give or take a stride: the library itself bounds nothing.
