@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from postloop.embedded.chserver.drops import without_wait
 from postloop.embedded.chserver.errors import QueryError
 from postloop.embedded.chserver.lexer import outer_tokens, tokens
 from postloop.embedded.chserver.query_ids import ID_SETTING, with_carried_ids
@@ -127,3 +128,18 @@ def test_other_statements_are_not_rewritten(tail: bytes) -> None:
     except QueryError:
         return
     assert with_carried_ids(statement) == statement.sql
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        (b"DROP TABLE t SYNC", b"DROP TABLE t     "),
+        (b"DROP TABLE t NO DELAY;", b"DROP TABLE t         ;"),
+        (b"DROP TABLE sync", b"DROP TABLE sync"),
+        (b"DROP TABLE IF EXISTS db.sync sync", b"DROP TABLE IF EXISTS db.sync     "),
+        (b"DROP TABLE `a SYNC`", b"DROP TABLE `a SYNC`"),
+        (b"SYSTEM SYNC REPLICA t", b"SYSTEM SYNC REPLICA t"),
+    ],
+)
+def test_a_drop_does_not_wait_for_a_task_that_never_runs(sql: bytes, expected: bytes) -> None:
+    assert without_wait(read_statement(sql)) == expected

@@ -27,6 +27,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--body-timeout-s", type=float, default=5.0, help="time a request's body may take to arrive"
     )
+    parser.add_argument(
+        "--queue-timeout-s", type=float, default=10.0, help="time a statement may wait for a place"
+    )
     parser.add_argument("--log-json", action="store_true", help="one JSON object a line")
     return parser
 
@@ -52,6 +55,7 @@ def _config(options: argparse.Namespace) -> ServerConfig:
         password=_password(options.password_file),
         max_queries=options.max_queries,
         body_timeout_s=options.body_timeout_s,
+        queue_timeout_s=options.queue_timeout_s,
         max_memory_bytes=memory,
         json_log=options.log_json,
     )

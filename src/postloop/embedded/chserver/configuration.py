@@ -28,7 +28,7 @@ class ServerConfig:
     body_timeout_s: float = 5.0
     # A client that reads nothing of its result for so long loses it: it holds a place others wait for.
     send_timeout_s: float = 60.0
-    stop_timeout_s: float = 4.0
+    stop_timeout_s: float = 3.5
     max_body_bytes: int = 256 * MIB
     max_memory_bytes: int = 2048 * MIB
     json_log: bool = False

@@ -6,6 +6,7 @@ with it when it closes. Measured on 26.5: a connection on which a statement fail
 result. So nothing is reused.
 """
 
+import fcntl
 import importlib
 import re
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,8 @@ from postloop.embedded.chserver.errors import QueryError
 _SETTING_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 # `SELECT` may be left out on the engine's command line, not on a server. Inserts are answered when stored.
 _SERVER_DEFAULTS = {"implicit_select": "0", "async_insert": "0"}
+# The engine never deletes dropped tables while it runs, so a DROP that waits for that waits for ever.
+_NEVER_WAIT = {"database_atomic_wait_for_drop_and_detach_synchronously": "0"}
 
 
 def quoted(text: str) -> str:
@@ -60,7 +63,7 @@ class Session:
 
     def prepare(self) -> None:
         """Apply the settings and the database of the statement."""
-        settings = _SERVER_DEFAULTS | dict(self._scope.settings)
+        settings = _SERVER_DEFAULTS | dict(self._scope.settings) | _NEVER_WAIT
         if self._scope.read_only:
             # As ClickHouse does for GET: reads and settings only.
             settings["readonly"] = "2"
@@ -113,12 +116,28 @@ class Session:
         self._connection.close()
 
 
+def _check_free(path: Path) -> None:
+    """Refuse a directory that another engine holds; the engine itself does not say why it cannot open it."""
+    status = path / "status"
+    if not status.exists():
+        return
+    with status.open("rb") as lock:
+        try:
+            # Given back when the file is closed, right after this.
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            text = f"The data directory {path} is in use by another process: stop it, or use another --path."
+            raise WrongUsageError(text) from error
+
+
 class Engine:
     """The engine over one data directory. Connections of several threads run side by side."""
 
     def __init__(self, path: Path, *, max_memory_bytes: int) -> None:
         # The engine's limit is for the process; one query may take three quarters of it.
-        self._target = f"{path}?max_server_memory_usage={max_memory_bytes}"
+        self._target = (
+            f"{path}?max_server_memory_usage={max_memory_bytes}&database_atomic_delay_before_drop_table_sec=0"
+        )
         self._limits = {"max_memory_usage": str(max_memory_bytes * 3 // 4)}
         self._path = path
         self._connect: Any = None
@@ -140,19 +159,15 @@ class Engine:
             ) from error
         try:
             self._path.mkdir(parents=True, exist_ok=True)
+            _check_free(self._path)
             # Open as long as the process lives: the engine ends with its last connection.
             self._anchor = self._connect(self._target)
         except (OSError, RuntimeError) as error:
-            raise WrongUsageError(self._why_closed(error)) from error
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise WrongUsageError(f"The data directory {self._path} cannot be opened: {reason}") from error
         with self.session(Scope()) as session:
             answer = session.run(b"SELECT version(), timezone()", "TabSeparated").output.decode()
         self.version, self.timezone = answer.rstrip("\n").split("\t")
-
-    def _why_closed(self, error: Exception) -> str:
-        if "Cannot lock file" in str(error):
-            return f"The data directory {self._path} is in use by another process: use another --path."
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        return f"The data directory {self._path} cannot be opened: {reason[0]}"
 
     def connect(self, scope: Scope) -> Session:
         """Open a connection. `prepare` it before use, `close` it after."""

@@ -118,10 +118,10 @@ class QueryError(Exception):
 
 def from_engine(error: BaseException) -> QueryError:
     """Return what the engine reported; a message that is not UTF-8 arrives as a UnicodeDecodeError."""
-    if isinstance(error, UnicodeDecodeError):
-        message = bytes(error.object).decode(errors="replace")
-    else:
-        message = str(error)
+    message = str(error)
+    for raw in (error, error.__cause__):
+        if isinstance(raw, UnicodeDecodeError):
+            message = bytes(raw.object).decode(errors="replace")
     found = _CODE.search(message)
     if found is None:
         return QueryError(UNKNOWN_EXCEPTION, message.strip() or type(error).__name__)

@@ -13,6 +13,7 @@ from aiohttp import web
 from postloop.embedded.chserver import errors, reply, work
 from postloop.embedded.chserver.compression import Encoder, encoder
 from postloop.embedded.chserver.configuration import ServerConfig
+from postloop.embedded.chserver.drops import without_wait
 from postloop.embedded.chserver.engine import Engine, Result, Scope
 from postloop.embedded.chserver.errors import QueryError
 from postloop.embedded.chserver.inquiry import Inquiry, check_access, read_inquiry
@@ -153,7 +154,8 @@ class Service:
             read_only=inquiry.read_only,
         )
         output_format = statement.format or inquiry.default_format
-        return work.Plan(statement, with_carried_ids(statement), output_format, scope)
+        sql = without_wait(statement) if statement.kind is Kind.OTHER else with_carried_ids(statement)
+        return work.Plan(statement, sql, output_format, scope)
 
     def _headers(
         self, inquiry: Inquiry, output_format: str | None, encoding: str | None = None
