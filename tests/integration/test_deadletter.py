@@ -1,14 +1,11 @@
 """`postloop deadletter`: what was refused can be looked at and published again, byte for byte, once."""
 
 import json
-import os
 import subprocess
-import sys
 import uuid
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,54 +13,31 @@ from kafka import KafkaConsumer, TopicPartition
 
 from postloop.adapters import migrations, topic_admin
 from postloop.adapters.clickhouse import connect
-from postloop.domain.errors import PostloopError
 from postloop.settings import Settings
+from tests.integration.servers import Postloop, clickhouse, command_line
 from tests.support.brokers import Broker
 from tests.support.ports import free_port
-from tests.support.processes import python_module, wait_until
 
 COLUMNS = ["event_id", "topic", "topic_id", "partition", "offset", "index", "key_base64", "value_base64"]
 COLUMNS += ["stage", "error_code", "errors", "at"]
-Postloop = Callable[..., "subprocess.CompletedProcess[str]"]
 
-
-@pytest.fixture(scope="module")
-def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a migrated ClickHouse."""
-    directory, port = tmp_path_factory.mktemp("clickhouse"), free_port()
-    arguments = ["--path", str(directory / "data"), "--port", str(port)]
-    settings = Settings(clickhouse_url=f"http://127.0.0.1:{port}")
-
-    def answers() -> bool:
-        try:
-            return bool(connect(settings, timeout_s=5).server_version)
-        except PostloopError:
-            return False
-
-    with python_module("postloop.embedded.chserver", *arguments, log_path=directory / "server.log") as server:
-        wait_until(answers, timeout_s=30, what="ClickHouse answers", process=server)
-        migrations.apply(connect(settings), settings)
-        yield settings.clickhouse_url
+__all__ = ["clickhouse", "command_line"]
 
 
 @pytest.fixture
 def settings(broker: Broker, clickhouse: str, topic_prefix: str) -> Settings:
     chosen = Settings(kafka_brokers=broker.bootstrap, clickhouse_url=clickhouse, topic_prefix=topic_prefix)
     topic_admin.create_topics(chosen)
+    migrations.apply(connect(chosen), chosen)
     connect(chosen).command("TRUNCATE TABLE dead_letters")
     return chosen
 
 
 @pytest.fixture
-def postloop(settings: Settings, tmp_path: Path) -> Postloop:
+def postloop(settings: Settings, command_line: Postloop) -> Postloop:
     def run(*arguments: str, **others: str) -> "subprocess.CompletedProcess[str]":
         said = {name: getattr(settings, name) for name in ("kafka_brokers", "clickhouse_url", "topic_prefix")}
-        env = {f"POSTLOOP_{name.upper()}": value for name, value in {**said, **others}.items()}
-        argv = [sys.executable, "-c", "from postloop.cli.main import main; main()", "deadletter", *arguments]
-        environment = {**os.environ, "COLUMNS": "200", **env}
-        return subprocess.run(
-            argv, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False
-        )
+        return command_line("deadletter", *arguments, **{**said, **others})
 
     return run
 

@@ -7,6 +7,7 @@ an orchestrator restarts what is no longer live. Ready means that every named co
 from __future__ import annotations
 
 import errno
+import socket
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,14 +18,14 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 
 from postloop.adapters.clock import utc_now
-from postloop.domain.errors import PostloopError
+from postloop.settings import SettingsError
 
 METRICS_CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 _SHUTDOWN_S: Final = 1.0
 
 
-class PortTakenError(PostloopError):
-    """A port that was asked for belongs to another process."""
+class PortTakenError(SettingsError):
+    """A port that was asked for belongs to another process, or cannot be had on this machine."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,10 @@ class HealthServer:
     """Serves a HealthState and a metrics registry over HTTP.
 
     Args:
-        port: 0 takes any free port; `port` tells which after `start`.
+        port: 0 takes any free port; `port` tells which.
+
+    Raises:
+        PortTakenError: Another process has the port.
     """
 
     def __init__(self, state: HealthState, host: str, port: int, registry: CollectorRegistry) -> None:
@@ -113,11 +117,7 @@ class HealthServer:
         return self._server.port
 
     async def start(self) -> None:
-        """Start to listen.
-
-        Raises:
-            PortTakenError: Another process has the port.
-        """
+        """Start to answer."""
         await self._server.start()
 
     async def stop(self) -> None:
@@ -141,45 +141,61 @@ class HealthServer:
 
 
 class WebServer:
-    """An aiohttp application on one port, whose failure to start names the port and the setting."""
+    """An aiohttp application on one port. The port is taken at once, so that a process fails before it works.
+
+    Args:
+        setting: What a person changes to get another port.
+
+    Raises:
+        PortTakenError: Another process has the port, or the address is not one of this machine.
+    """
 
     def __init__(self, application: web.Application, *, host: str, port: int, setting: str) -> None:
         self._application = application
-        self._host = host
-        self._port = port
-        self._setting = setting
         self._runner: web.AppRunner | None = None
+        try:
+            self._socket = _bound(host, port)
+        except OSError as error:
+            raise PortTakenError(_why_not(error, host=host, port=port, setting=setting)) from error
+        self._port = int(self._socket.getsockname()[1])
 
     @property
     def port(self) -> int:
+        """The port, also where any free one was asked for."""
         return self._port
 
     async def start(self) -> None:
-        """Start to listen.
-
-        Raises:
-            PortTakenError: Another process has the port, or the address is not one of this machine.
-        """
-        runner = web.AppRunner(self._application, access_log=None, shutdown_timeout=_SHUTDOWN_S)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, self._host, self._port).start()
-        except OSError as error:
-            await runner.cleanup()
-            raise PortTakenError(self._why_not(error)) from error
-        self._runner = runner
-        self._port = int(runner.addresses[0][1])
+        """Start to answer."""
+        self._runner = web.AppRunner(self._application, access_log=None, shutdown_timeout=_SHUTDOWN_S)
+        await self._runner.setup()
+        await web.SockSite(self._runner, self._socket).start()
 
     async def stop(self) -> None:
-        """Stop listening; requests under way get a second to end. Does nothing when it never started."""
+        """Stop answering and free the port; requests under way get a second to end."""
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = None
+        self._socket.close()
 
-    def _why_not(self, error: OSError) -> str:
-        if error.errno == errno.EADDRINUSE:
-            return f"port {self._port} on {self._host} is taken: set {self._setting} to a free one"
-        return f"cannot listen on {self._host}:{self._port} ({self._setting}): {error.strerror or error}"
+
+def _bound(host: str, port: int) -> socket.socket:
+    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+        # Listening at once: until then a second process could take the same port.
+        bound.listen(128)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def _why_not(error: OSError, *, host: str, port: int, setting: str) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"port {port} on {host} is taken: set {setting} to a free one"
+    return f"cannot listen on {host}:{port} ({setting}): {error.strerror or error}"
 
 
 def metrics_response(body: bytes) -> web.Response:

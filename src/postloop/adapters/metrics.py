@@ -118,7 +118,7 @@ class StackMetrics:
         )
         self.stack_restarts_total = Counter(
             "stack_restarts_total",
-            "Processes of the stack that ended by themselves and were started again",
+            "Processes of the stack that ended and were started again",
             ["component"],
             namespace=NAMESPACE,
             registry=self.registry,

@@ -74,7 +74,6 @@ class Stack:
         self._large_since_s = time.monotonic()
         self._memory_note = ""
         self._supervisor = Supervisor(self._specs(), on_change=self._on_change)
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_PROBE_TIMEOUT_S))
         self._front = Front(
             self._health,
             host=HOST,
@@ -82,6 +81,7 @@ class Stack:
             about=self._about,
             metrics=self._metrics_page,
         )
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_PROBE_TIMEOUT_S))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Start everything, stay until `stop` is set, stop everything.
@@ -251,6 +251,7 @@ class Stack:
         if change.event == "ended":
             self._metrics.stack_restarts_total.labels(component=change.component).inc()
         self._health.set(change.component, change.event == "ready", change.reason or change.event)
+        self._health.beat()
         self._say(document)
 
     def _about(self) -> dict[str, Any]:

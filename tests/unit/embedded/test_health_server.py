@@ -78,15 +78,20 @@ async def test_the_server_answers_with_status_codes_that_probes_understand() -> 
     assert 'postloop_recorder_events_total{outcome="stored",topic="email.send"} 5.0' in after["/metrics"][1]
 
 
-async def test_a_taken_port_is_named_with_the_setting_that_changes_it() -> None:
+def test_a_taken_port_is_named_with_the_setting_that_changes_it() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        server = HealthServer(HealthState(), "127.0.0.1", port, RecorderMetrics().registry)
-        with pytest.raises(PortTakenError, match=f"port {port} .*POSTLOOP_HEALTH_PORT"):
-            await server.start()
-        await server.stop()
+        with pytest.raises(
+            PortTakenError, match=rf"port {port} on 127\.0\.0\.1 is taken: set POSTLOOP_HEALTH_PORT"
+        ):
+            HealthServer(HealthState(), "127.0.0.1", port, RecorderMetrics().registry)
+
+
+def test_an_address_of_another_machine_is_refused_with_the_reason() -> None:
+    with pytest.raises(PortTakenError, match=r"cannot listen on 192\.0\.2\.1:8090 .*Cannot assign"):
+        HealthServer(HealthState(), "192.0.2.1", 8090, RecorderMetrics().registry)
 
 
 async def test_a_stopped_server_frees_its_port() -> None:

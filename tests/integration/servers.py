@@ -1,0 +1,55 @@
+"""Fixtures of tests that need a ClickHouse server of their own beside the broker."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from postloop.adapters.clickhouse import connect
+from postloop.domain.errors import PostloopError
+from postloop.settings import Settings
+from tests.support.ports import free_port
+from tests.support.processes import python_module, wait_until
+
+Postloop = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="module")
+def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a ClickHouse without any tables."""
+    directory, port = tmp_path_factory.mktemp("clickhouse"), free_port()
+    arguments = ["--path", str(directory / "data"), "--port", str(port)]
+    settings = Settings(clickhouse_url=f"http://127.0.0.1:{port}")
+
+    def answers() -> bool:
+        try:
+            return bool(connect(settings, timeout_s=5).server_version)
+        except PostloopError:
+            return False
+
+    with python_module("postloop.embedded.chserver", *arguments, log_path=directory / "server.log") as server:
+        wait_until(answers, timeout_s=30, what="ClickHouse answers", process=server)
+        yield settings.clickhouse_url
+
+
+@pytest.fixture
+def command_line(tmp_path: Path) -> Postloop:
+    """Return a runner of the command line in an empty directory: words, and settings by name."""
+
+    def run(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
+        env = {f"POSTLOOP_{name.upper()}": value for name, value in settings.items()}
+        argv = [sys.executable, "-c", "from postloop.cli.main import main; main()", *arguments]
+        return subprocess.run(
+            argv,
+            env={**os.environ, "COLUMNS": "200", **env},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run

@@ -1,0 +1,90 @@
+"""A worker that cannot work says in one sentence why, and exits with the right code."""
+
+import socket
+import subprocess
+from collections.abc import Callable
+
+import pytest
+
+from postloop.adapters import migrations, topic_admin
+from postloop.adapters.clickhouse import connect
+from postloop.settings import Settings
+from tests.integration.servers import Postloop, clickhouse, command_line
+from tests.support.brokers import Broker
+from tests.support.ports import free_port
+
+__all__ = ["clickhouse", "command_line"]
+
+Worker = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def worker(broker: Broker, clickhouse: str, topic_prefix: str, command_line: Postloop) -> Worker:
+    """Return a runner of `postloop worker recorder` until it ends by itself."""
+
+    def run(**settings: str) -> "subprocess.CompletedProcess[str]":
+        there = {
+            "kafka_brokers": broker.bootstrap,
+            "clickhouse_url": clickhouse,
+            "topic_prefix": topic_prefix,
+        }
+        return command_line("worker", "recorder", **{**there, "health_port": "0", **settings})
+
+    return run
+
+
+def said(done: "subprocess.CompletedProcess[str]") -> list[str]:
+    """Return the lines for a person; every failure must have one and no traceback."""
+    assert "Traceback" not in done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert lines, done.stderr
+    return lines
+
+
+def test_a_missing_database(worker: Worker) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    done = worker(clickhouse_url=url)
+    assert done.returncode == 3
+    assert said(done) == [
+        f"error: ClickHouse at {url} cannot be reached: nothing listens there (connection refused)"
+    ]
+
+
+def test_a_missing_broker(worker: Worker) -> None:
+    port = free_port()
+    done = worker(kafka_brokers=f"127.0.0.1:{port}")
+    assert (done.returncode, said(done)) == (
+        3,
+        [f"error: Kafka at 127.0.0.1:{port} cannot be reached: nothing listens there (connection refused)"],
+    )
+
+
+def test_missing_topics_and_tables_are_all_named(worker: Worker, topic_prefix: str) -> None:
+    done = worker(clickhouse_database="default")
+    assert done.returncode == 3
+    lines = said(done)
+    assert f"error: topic {topic_prefix}email.send does not exist: run `postloop topics create`" in lines
+    assert "error: migration 0001_events_and_rollups is not applied: run `postloop migrate`" in lines
+
+
+def test_a_health_port_that_is_taken(
+    worker: Worker, broker: Broker, clickhouse: str, topic_prefix: str
+) -> None:
+    settings = Settings(kafka_brokers=broker.bootstrap, clickhouse_url=clickhouse, topic_prefix=topic_prefix)
+    topic_admin.create_topics(settings)
+    migrations.apply(connect(settings), settings)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = worker(health_port=str(port))
+    assert done.returncode == 2
+    assert said(done) == [f"error: port {port} on 127.0.0.1 is taken: set POSTLOOP_HEALTH_PORT to a free one"]
+
+
+def test_a_setting_that_is_none(worker: Worker) -> None:
+    done = worker(kafka_broker="x")
+    assert done.returncode == 2
+    assert said(done) == [
+        "error: POSTLOOP_KAFKA_BROKER is not a setting of Postloop; did you mean POSTLOOP_KAFKA_BROKERS?"
+    ]

@@ -1,0 +1,202 @@
+"""Commands say one clear sentence, exit with the right code, and show no secret."""
+
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from click.testing import Result
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from postloop.adapters import kafka_security
+from postloop.adapters.metrics import installed_version
+from postloop.cli import worker
+from postloop.cli.config import written
+from postloop.cli.main import app
+from postloop.settings import Settings, parse_duration
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """Return a runner of the command line in an empty directory without settings."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(kafka_security, "BOOTSTRAP_TIMEOUT_MS", 500)
+    for name in [name for name in os.environ if name.startswith("POSTLOOP_")]:
+        monkeypatch.delenv(name)
+
+    def invoke(*arguments: str, **settings: str) -> Result:
+        env = {f"POSTLOOP_{name.upper()}": value for name, value in settings.items()}
+        return CliRunner().invoke(app, list(arguments), env={**env, "COLUMNS": "200"})
+
+    return invoke
+
+
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """A port that nobody listens on and nobody else gets."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
+
+
+def commands(command: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield each command below with its words."""
+    if hasattr(command, "commands"):
+        for name, below in command.commands.items():
+            yield from commands(below, *path, name)
+    else:
+        yield path, command
+
+
+ALL = dict(commands(typer.main.get_command(app)))
+
+
+@pytest.mark.parametrize("path", ALL, ids=" ".join)
+def test_every_command_has_a_help_with_an_example(path: tuple[str, ...]) -> None:
+    assert "Example: " in (ALL[path].help or "")
+
+
+def test_the_version_is_that_of_the_package(run: Run) -> None:
+    assert run("--version").stdout == f"postloop {installed_version()}\n"
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        pytest.param(
+            {"kafka_broker": "x:1"},
+            "POSTLOOP_KAFKA_BROKER is not a setting of Postloop; did you mean POSTLOOP_KAFKA_BROKERS?",
+            id="typing error",
+        ),
+        pytest.param(
+            {"linger": "5"},
+            "POSTLOOP_LINGER: a duration is a number with a unit, like 250ms, 30s, 10m, 72h or 14d: '5'",
+            id="no unit",
+        ),
+        pytest.param({"topic_partitions": "0"}, "POSTLOOP_TOPIC_PARTITIONS: ", id="out of range"),
+        pytest.param(
+            {"insert_timeout": "40s"},
+            "insert_timeout (40s) must be shorter than session_timeout (30s)",
+            id="contradiction",
+        ),
+        pytest.param(
+            {"kafka_security": "sasl_ssl", "kafka_username": "ann"},
+            "kafka_security=sasl_ssl needs kafka_username and kafka_password",
+            id="no password",
+        ),
+        pytest.param(
+            {"kafka_security": "sasl_plaintext", "kafka_username": "ann", "kafka_password": "hunter2"},
+            "kafka_security=sasl_plaintext sends the password in clear text",
+            id="clear text",
+        ),
+        pytest.param(
+            {"clickhouse_url": "localhost:8123"},
+            "clickhouse_url must look like http://HOST:PORT",
+            id="no url",
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    "command", [["config"], ["topics", "check"], ["worker", "recorder"], ["up"]], ids=" ".join
+)
+def test_a_bad_configuration_is_one_sentence_and_exit_code_2(
+    run: Run, command: list[str], settings: dict[str, str], said: str
+) -> None:
+    done = run(*command, **settings)
+    assert done.exit_code == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "hunter2" not in done.output
+
+
+def test_config_hides_secrets_and_tells_where_a_value_comes_from(run: Run, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("POSTLOOP_CLICKHOUSE_PASSWORD=hunter2\nPOSTLOOP_LINGER=1500ms\n")
+    arguments = ["config", "--data-dir", str(tmp_path / "here")]
+    done = run(*arguments, "--json", topic_retention="72h")
+    config = json.loads(done.stdout)
+    assert set(config["settings"]) == set(config["sources"]) == set(Settings.model_fields)
+    assert (config["settings"]["linger"], config["sources"]["linger"]) == ("1500ms", ".env")
+    assert (config["settings"]["topic_retention"], config["sources"]["topic_retention"]) == (
+        "3d",
+        "environment",
+    )
+    assert (config["sources"]["data_dir"], config["sources"]["log_level"]) == ("option", "default")
+    assert config["settings"]["clickhouse_password"] == "(hidden)"
+    assert "hunter2" not in done.output + run(*arguments).output
+
+
+@given(milliseconds=st.integers(1, 10**10))
+def test_a_duration_is_written_as_it_can_be_read(milliseconds: int) -> None:
+    value = timedelta(milliseconds=milliseconds)
+    assert parse_duration(written(value)) == value
+
+
+def test_a_role_that_does_not_exist_is_refused_with_those_that_do(run: Run) -> None:
+    done = run("worker", "recoder")
+    assert (done.exit_code, done.stderr) == (
+        2,
+        "error: no role 'recoder' in this release; there is: recorder\n",
+    )
+
+
+def test_a_worker_becomes_the_process_of_its_role(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    became: list[list[str]] = []
+    monkeypatch.setattr(worker.os, "execv", lambda path, command: became.append(command))
+    assert run("worker", "recorder").exit_code == 0
+    assert became[0][1:] == ["-m", "postloop_streams", "recorder"]
+
+
+def test_schemas_are_written_one_file_per_topic(run: Run, tmp_path: Path) -> None:
+    assert run("schemas", "export", "--dir", str(tmp_path / "out")).exit_code == 0
+    on_stdout = json.loads(run("schemas", "export").stdout)
+    files = {path.name: json.loads(path.read_text()) for path in (tmp_path / "out").iterdir()}
+    assert files == on_stdout
+    assert "email.send.v1.json" in files
+
+
+def test_doctor_says_what_is_wrong_and_what_helps(run: Run, closed_port: int) -> None:
+    there = {"kafka_brokers": f"127.0.0.1:{closed_port}", "clickhouse_url": f"http://127.0.0.1:{closed_port}"}
+    done = run("doctor", "--json", **there)
+    findings = {finding["check"]: finding for finding in map(json.loads, done.stdout.splitlines())}
+    assert done.exit_code == 1
+    assert {name for name, finding in findings.items() if not finding["ok"]} == {"broker", "clickhouse"}
+    assert "nothing listens there" in findings["clickhouse"]["found"]
+    assert "POSTLOOP_KAFKA_BROKERS" in findings["broker"]["todo"]
+
+
+def test_doctor_reports_settings_that_are_wrong(run: Run) -> None:
+    done = run("doctor", "--json", linger="soon")
+    assert done.exit_code == 1
+    assert "POSTLOOP_LINGER" in json.loads(done.stdout.splitlines()[-1])["found"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["topics", "create"], ["topics", "check"], ["topics", "describe"]], ids=" ".join
+)
+def test_an_unreachable_broker_is_one_sentence_and_exit_code_3(
+    run: Run, closed_port: int, arguments: list[str]
+) -> None:
+    done = run(*arguments, kafka_brokers=f"127.0.0.1:{closed_port}")
+    said = f"error: Kafka at 127.0.0.1:{closed_port} cannot be reached: nothing listens there (connection refused)\n"
+    assert (done.exit_code, done.stderr) == (3, said)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["deadletter", "list"], ["deadletter", "show", "x"], ["migrate"]], ids=" ".join
+)
+def test_an_unreachable_database_is_one_sentence_and_exit_code_3(
+    run: Run, closed_port: int, arguments: list[str]
+) -> None:
+    url = f"http://127.0.0.1:{closed_port}"
+    done = run(*arguments, clickhouse_url=url)
+    said = f"error: ClickHouse at {url} cannot be reached: nothing listens there (connection refused)\n"
+    assert (done.exit_code, done.stderr.lstrip("\n")) == (3, said)
