@@ -87,19 +87,24 @@ class Window:
     name: str
     rollup: str
     floor: str
+    day: str
     length: str
 
     def condition(self, as_of: str) -> str:
-        """Return the condition on `bucket`: both bounds are constants, so parts and granules are pruned."""
+        """Return the condition on `bucket`, once more on its day or week: only that prunes by the sorting key."""
         until = f"toDateTime({self.floor}({as_of}, 'UTC'), 'UTC')"
-        return f"bucket >= {until} - {self.length} AND bucket < {until}"
+        begin = f"{until} - {self.length}"
+        return (
+            f"bucket >= {begin} AND bucket < {until} "
+            f"AND {self.day}(bucket) >= {self.day}({begin}) AND {self.day}(bucket) <= {self.day}({until})"
+        )
 
 
 WINDOWS: Final = (
-    Window("1h", "rollup_minute", "toStartOfMinute", "toIntervalHour(1)"),
-    Window("24h", "rollup_minute", "toStartOfMinute", "toIntervalHour(24)"),
-    Window("7d", "rollup_hour", "toStartOfHour", "toIntervalDay(7)"),
-    Window("30d", "rollup_hour", "toStartOfHour", "toIntervalDay(30)"),
+    Window("1h", "rollup_minute", "toStartOfMinute", "toDate", "toIntervalHour(1)"),
+    Window("24h", "rollup_minute", "toStartOfMinute", "toDate", "toIntervalHour(24)"),
+    Window("7d", "rollup_hour", "toStartOfHour", "toMonday", "toIntervalDay(7)"),
+    Window("30d", "rollup_hour", "toStartOfHour", "toMonday", "toIntervalDay(30)"),
 )
 
 

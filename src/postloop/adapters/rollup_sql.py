@@ -55,13 +55,17 @@ _KEY_HASH: Final = f"cityHash64({', '.join(KEY)})"
 
 @dataclass(frozen=True)
 class Rollup:
-    """A rollup table and the function that rounds an instant down to its bucket."""
+    """A rollup table, what rounds an instant down to its bucket, and a bucket to the day or week it is sorted by."""
 
     table: str
     bucket_function: str
+    day_function: str
 
 
-ROLLUPS: Final = (Rollup("rollup_minute", "toStartOfMinute"), Rollup("rollup_hour", "toStartOfHour"))
+ROLLUPS: Final = (
+    Rollup("rollup_minute", "toStartOfMinute", "toDate"),
+    Rollup("rollup_hour", "toStartOfHour", "toMonday"),
+)
 
 
 @dataclass(frozen=True)
@@ -169,10 +173,12 @@ class HourQueries:
         sums = ", ".join(f"sum(r.{name}) AS {name}" for name in COUNTERS)
         states = ", ".join(f"uniqCombined64MergeState(r.{name}) AS {name}" for name in _SKETCHES)
         times = ", ".join(f"max(r.{name}) AS {name}" for name in _TIMES)
+        start = f"toDateTime({int(self.hour.timestamp())}, 'UTC')"
         return (
             f"SELECT {', '.join(KEY)}, {sums}, {states}, {times} "
             f"FROM {self.layout.readable(rollup.table)} AS r "
-            f"WHERE {self._in_hour('bucket')} GROUP BY {', '.join(KEY)}"
+            f"WHERE {self._in_hour('bucket')} AND {rollup.day_function}(bucket) = {rollup.day_function}({start}) "
+            f"GROUP BY {', '.join(KEY)}"
         )
 
     def _elsewhere(self, days: Iterable[date]) -> str:
