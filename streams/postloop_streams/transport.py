@@ -27,7 +27,7 @@ from aiokafka.structs import ConsumerRecord
 from faust.topics import Topic
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
-from faust.types import TP, ConsumerMessage
+from faust.types import TP, ConsumerMessage, EventT
 from faust.types.tuples import ack_lock
 from mode.utils.futures import notify
 
@@ -38,34 +38,44 @@ FETCH_MAX_WAIT_MS: Final = 100
 _RECORDS_PER_TURN: Final = 100
 
 
+class Mark:
+    """Whether the effect of one delivered batch is stored, so that the offsets up to `end` may be committed.
+
+    It is set by `RecordBatch.ack` alone. Faust acks messages by itself (a stream that skips an event of an earlier
+    generation acks it), and such an ack must not move an offset.
+    """
+
+    __slots__ = ("end", "is_stored")
+
+    def __init__(self, end: int) -> None:
+        self.end = end
+        self.is_stored = False
+
+
 class RecordBatch:
     """Consecutive records of one partition, fetched in one generation of the consumer group."""
 
-    __slots__ = ("generation_id", "records", "tp")
+    __slots__ = ("generation_id", "mark", "records", "tp")
 
-    def __init__(self, tp: TP, records: Sequence[ConsumerRecord], generation_id: int) -> None:
+    def __init__(self, tp: TP, records: Sequence[ConsumerRecord], generation_id: int, mark: Mark) -> None:
         self.tp = tp
         self.records = records
         self.generation_id = generation_id
+        self.mark = mark
 
     def __len__(self) -> int:
         return len(self.records)
 
 
-class _Mark:
-    """Whether one delivered batch was acked. Apart from the message, so that a lost message pins no memory."""
-
-    __slots__ = ("acked", "end")
-
-    def __init__(self, end: int) -> None:
-        self.end = end
-        self.acked = False
+def ack(event: EventT) -> None:
+    """Say that the effect of an event's batch is stored. Without effect once its partition was revoked."""
+    batch: RecordBatch = event.value
+    batch.mark.is_stored = True
+    event.ack()
 
 
 class BatchMessage(ConsumerMessage):  # type: ignore[misc]
     """The message that carries a RecordBatch; its offset is the batch's last."""
-
-    __slots__ = ("mark",)
 
 
 class BatchTopic(Topic):  # type: ignore[misc]
@@ -75,7 +85,8 @@ class BatchTopic(Topic):  # type: ignore[misc]
         async def decode(message: ConsumerMessage, *, propagate: bool = False) -> Any:
             value = message.value
             if not isinstance(message, BatchMessage):
-                value = RecordBatch(message.tp, [_record_of(message)], message.generation_id)
+                mark = Mark(message.offset + 1)
+                value = RecordBatch(message.tp, [_record_of(message)], message.generation_id, mark)
             return self.app.create_event(None, value, None, message)
 
         self.decode = decode
@@ -134,24 +145,23 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # Delivered batches that are not known to be committed, in the order of their offsets.
-        self._marks: defaultdict[TP, deque[_Mark]] = defaultdict(deque)
+        self._marks: defaultdict[TP, deque[Mark]] = defaultdict(deque)
         # End of the longest acked prefix; kept until the broker confirmed it.
         self._acked_to: dict[TP, int] = {}
         self._confirmed: dict[TP, int] = {}
+        self._n_acked: int = 0
         super().__init__(*args, **kwargs)
 
     # -- acks and commits ----------------------------------------------------------------------------------
 
     def ack(self, message: ConsumerMessage) -> bool:
-        """Mark a message as done; for a batch, all its records."""
+        """Mark a message as done. What a batch holds counts as stored by its mark only."""
         if not isinstance(message, BatchMessage):
             return bool(super().ack(message))
         with ack_lock:
             if message.acked:
                 return False
             message.acked = True
-            # Without effect when the partition was revoked since: its marks are gone.
-            message.mark.acked = True
             self._unacked_messages.discard(message)
             self._n_acked += len(message.value)
             notify(self._waiting_for_ack)
@@ -168,7 +178,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             offset: int | None = super()._new_offset(tp)
             return offset
         with ack_lock:
-            while marks and marks[0].acked:
+            while marks and marks[0].is_stored:
                 self._acked_to[tp] = marks.popleft().end
         return self._acked_to.get(tp)
 
@@ -230,13 +240,13 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             if not records:
                 return
         last = records[-1]
-        batch = RecordBatch(tp, records, generation_id)
+        mark = Mark(last.offset + 1)
+        batch = RecordBatch(tp, records, generation_id, mark)
         message = BatchMessage(
             last.topic, last.partition, last.offset, (last.timestamp or 0) / 1000.0, last.timestamp_type,
             None, None, batch, None, 0, 0, tp, generation_id=generation_id,
         )  # fmt: skip
-        message.mark = _Mark(last.offset + 1)
-        self._marks[tp].append(message.mark)
+        self._marks[tp].append(mark)
         self.app.monitor.track_tp_end_offset(tp, self.highwater(tp) or 0)
         await self._deliver(message)
         self._read_offset[tp] = last.offset
@@ -275,12 +285,19 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         await asyncio.sleep(0)
         if fetched is None or self.should_stop:
             return
-        if not self.flow_active:
+        await self._deliver_fetched(fetched, active, generation_id)
+        if self._is_stale(generation_id):
+            # The generation changed while we fetched or delivered. Whether these records were fetched before or
+            # after, nobody can tell: all that was not delivered is read again from the committed offsets. To
+            # drop it would leave a hole that later commits pass over.
             await self._seek_back()
-            return
+
+    async def _deliver_fetched(
+        self, fetched: Mapping[Any, Sequence[ConsumerRecord]], active: set[TP] | None, generation_id: int
+    ) -> None:
         singles: dict[TP, Sequence[ConsumerRecord]] = {}
         for raw_tp, records in fetched.items():
-            if self._is_stale(generation_id):  # fetched before a rebalance: read again by whoever owns it now
+            if self._is_stale(generation_id):
                 return
             tp = ensure_TP(raw_tp)
             if not (active is None or tp in active or tp in self._buffered_partitions):

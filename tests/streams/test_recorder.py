@@ -75,6 +75,7 @@ class World:
             Outside(
                 store=self.store,
                 topic_ids=lambda names: dict.fromkeys(names, self.topic_id),
+                generation=lambda: self.generation,
                 publish=publish,
                 fail=self.failures.append,
             ),
@@ -181,17 +182,30 @@ async def test_a_log_that_was_cut_and_went_on_with_other_records_hides_nothing()
 async def test_records_of_another_generation_are_left_to_their_owner() -> None:
     world, acks = World(), []
     world.produce(0, event("e1"))
-    worker = world.worker()
+    worker, world.generation = world.worker(), 5
     await worker.assign(5, {(TOPIC, 0): 0})
     await worker.take(4, TOPIC, 0, world.log[0], lambda: acks.append(1))
     assert await worker.drain(timeout_s=5)
     assert world.store.stored_ids == Counter() and acks == []
 
 
+async def test_records_that_come_before_the_word_of_their_assignment_wait_for_it() -> None:
+    world = World()
+    world.produce(0, event("e1"))
+    worker, world.generation = world.worker(), 7
+    early = asyncio.create_task(worker.take(7, TOPIC, 0, world.log[0], world._acker(0, 1)))
+    await asyncio.sleep(0.01)
+    await worker.assign(7, {(TOPIC, 0): 0})
+    await early
+    assert await worker.drain(timeout_s=5)
+    assert world.committed == {0: 1}
+
+
 async def test_nothing_is_acked_after_revocation() -> None:
     world, acks = World(), []
     world.produce(0, event("e1"))
     worker = world.worker(linger=timedelta(seconds=30))
+    world.generation = 1
     await worker.assign(1, {(TOPIC, 0): 0})
     await worker.take(1, TOPIC, 0, world.log[0], lambda: acks.append(1))
     await worker.revoke()
@@ -202,6 +216,7 @@ async def test_what_is_delivered_twice_in_a_generation_is_acked_when_it_is_store
     world = World()
     world.produce(0, event("e1"), event("e2"))
     worker = world.worker()
+    world.generation = 1
     await worker.assign(1, {(TOPIC, 0): 0})
     await worker.take(1, TOPIC, 0, world.log[0], lambda: None)
     await worker.take(1, TOPIC, 0, world.log[0], world._acker(0, 2))
@@ -220,6 +235,7 @@ async def test_a_broken_producer_stops_the_worker_before_the_topic_is_drained() 
     world = World()
     world.produce(0, *(b"garbage" for _ in range(100)))
     worker = world.worker(invalid_window=20)
+    world.generation = 1
     await worker.assign(1, {(TOPIC, 0): 0})
     for start in range(0, 100, 10):
         await worker.take(1, TOPIC, 0, world.log[0][start : start + 10], world._acker(0, start + 10))
@@ -238,6 +254,7 @@ async def test_an_engine_that_doubles_a_healed_run_stops_the_worker() -> None:
     world = World(store=Doubling(["answer lost"]))
     world.produce(0, event("e1"))
     worker = world.worker()
+    world.generation = 1
     await worker.assign(1, {(TOPIC, 0): 0})
     await worker.take(1, TOPIC, 0, world.log[0], world._acker(0, 1))
     await asyncio.sleep(0.1)
@@ -249,6 +266,7 @@ async def test_no_insert_is_started_without_a_lease() -> None:
     world.produce(0, event("e1"))
     worker = world.worker()
     worker._writer._lease = Lease(5.0)  # no heartbeat was ever answered
+    world.generation = 1
     await worker.assign(1, {(TOPIC, 0): 0})
     await worker.take(1, TOPIC, 0, world.log[0], world._acker(0, 1))
     assert not await worker.drain(timeout_s=0.3)

@@ -26,6 +26,7 @@ from postloop.domain.errors import PostloopError
 
 INSERT_COMMENT: Final = "postloop-recorder"
 _RUN_ID = re.compile(r"\d{4}-\d\d-\d\d/[0-9a-f-]{36}")
+_QUERY_ID = re.compile(r"[\w:.-]+")
 # One block whatever its size: a run must become one part, and a healed run the same part.
 _ONE_BLOCK: Final = {
     "max_insert_threads": 1,
@@ -297,11 +298,14 @@ class ClickHouseRunStore:
                 self._client.command(f"KILL QUERY{self._on_cluster} WHERE query_id IN ({ids}) SYNC")
 
     def _running_inserts(self) -> set[str]:
-        sql = (
-            f"SELECT query_id FROM {self._processes} "  # noqa: S608  a constant, or a checked cluster name
-            f"WHERE startsWith(Settings['log_comment'], '{INSERT_COMMENT}')"
-        )
-        return {row[0] for row in self._query(sql).result_rows if re.fullmatch(r"[\w:.-]+", row[0])}
+        comment = "startsWith(Settings['log_comment'], {comment:String})"
+        # The table is a constant, or names a cluster whose name the settings checked.
+        sql = f"SELECT query_id FROM {self._processes} WHERE {comment}"  # noqa: S608
+        return {
+            row[0]
+            for row in self._query(sql, comment=INSERT_COMMENT).result_rows
+            if re.fullmatch(r"[\w:.-]+", row[0])
+        }
 
     def keep_dead_letters(self, letters: Sequence[Mapping[str, Any]]) -> None:
         """Store dead letters; repeats replace each other."""

@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -26,7 +27,7 @@ from postloop.settings import Settings
 from postloop_streams.app import create_app
 from postloop_streams.recorder.reconciler import Reconciler
 from postloop_streams.recorder.recorder import Outside, Recorder
-from postloop_streams.transport import BatchTopic, Lease, RecordBatch, committed_offsets
+from postloop_streams.transport import BatchTopic, Lease, RecordBatch, ack, committed_offsets
 
 log = structlog.stdlib.get_logger("postloop.recorder")
 
@@ -62,6 +63,7 @@ class RecorderApp:
             Outside(
                 store=ClickHouseRunStore(client, cluster=settings.clickhouse_cluster),
                 topic_ids=lambda names: topic_admin.topic_ids(settings, names),
+                generation=lambda: self.app.consumer_generation_id,
                 publish=self._publish,
                 fail=self._fail,
             ),
@@ -89,7 +91,11 @@ class RecorderApp:
             async for event in stream.noack().events():
                 batch: RecordBatch = event.value
                 await self._recorder.take(
-                    batch.generation_id, batch.tp.topic, batch.tp.partition, batch.records, event.ack
+                    batch.generation_id,
+                    batch.tp.topic,
+                    batch.tp.partition,
+                    batch.records,
+                    partial(ack, event),
                 )
                 yield
 

@@ -8,9 +8,9 @@ from typing import Final
 
 import structlog
 from clickhouse_connect.driver.client import Client
-from postloop.adapters.rollup_repair import work_queue
 
 from postloop.adapters.clickhouse import connect
+from postloop.adapters.rollup_repair import work_queue
 from postloop.domain.errors import PostloopError
 from postloop.settings import Settings
 

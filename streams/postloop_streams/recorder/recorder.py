@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ RUN_MAX_BYTES: Final = 64 << 20
 BUFFER_MAX_BYTES: Final = 256 << 20
 _OPENING_PAUSE_S: Final = 1.0
 _IDLE_WAIT_S: Final = 1.0
+_GENERATION_CHECK_S: Final = 0.5
 # What a closed assignment waits for an insert that is under way, beyond the insert's own time limit.
 _CLOSING_GRACE_S: Final = 1.0
 
@@ -43,12 +45,14 @@ class Outside:
 
     Attributes:
         topic_ids: Names of topics -> their ids at the broker; blocks.
+        generation: The generation of the consumer group that is in force now.
         publish: Publishes dead letters; returns when the broker acknowledged them.
         fail: Called once with the reason when the recorder must not go on.
     """
 
     store: RunStore
     topic_ids: Callable[[list[str]], Mapping[str, str]]
+    generation: Callable[[], int]
     publish: PublishDeadLetters
     fail: Callable[[str], None]
 
@@ -71,6 +75,7 @@ class Recorder:
         self._health = health
         self._assignment: Assignment | None = None
         self._serving: asyncio.Task[None] | None = None
+        self._assigned = asyncio.Condition()
         self._invalid = InvalidLimit(max_ratio=settings.invalid_max_ratio, window=settings.invalid_window)
         self._intake = Intake(
             limits=Limits(retention=settings.raw_retention),
@@ -100,7 +105,9 @@ class Recorder:
             max_bytes=RUN_MAX_BYTES,
             linger_s=self._settings.linger.total_seconds(),
         )
-        self._assignment = Assignment(generation_id, committed, queue)
+        async with self._assigned:
+            self._assignment = Assignment(generation_id, committed, queue)
+            self._assigned.notify_all()
         self._serving = asyncio.create_task(self._serve(self._assignment), name="recorder-serve")
 
     async def revoke(self) -> None:
@@ -141,12 +148,14 @@ class Recorder:
 
         Waits while the buffer is full. Records of another generation are ignored: their owner reads them again.
         """
-        assignment = self._assignment
-        if assignment is None or assignment.generation_id != generation_id:
-            return
-        if not await assignment.wait_opened():
+        assignment = await self._assignment_of(generation_id)
+        if assignment is None or not await assignment.wait_opened():
             return
         state = assignment.partitions[topic, partition]
+        expected = assignment.wanted[topic, partition] if state.next_offset is None else state.next_offset
+        if expected < records[0].offset and expected > 0:
+            # Retention, or a producer's transaction markers; anything else is a fault in fetching.
+            log.warning("offsets_skipped", topic=topic, partition=partition, first=expected, next=records[0].offset)
         news = [r for r in records if r.offset >= state.next_offset] if state.next_offset else records
         chunks = list(chunks_of(news, now=utc_now(), retention=self._settings.raw_retention))
         for number, chunk in enumerate(chunks, start=1):
@@ -159,6 +168,21 @@ class Recorder:
         if not chunks:
             # All of it came before: it is stored when what is in the queue is.
             await self._enqueue(assignment, _nothing_new(assignment, state, ack))
+
+    async def _assignment_of(self, generation_id: int) -> Assignment | None:
+        """Return the assignment of a generation; None once another generation is in force.
+
+        Faust lets records flow a moment before it tells us of the partitions. Those records wait here: ignored,
+        they would never be delivered again.
+        """
+        while self._outside.generation() == generation_id:
+            if self._assignment is not None and self._assignment.generation_id == generation_id:
+                return self._assignment
+            async with self._assigned:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_GENERATION_CHECK_S):
+                        await self._assigned.wait()
+        return None
 
     async def _take_chunk(
         self, assignment: Assignment, state: PartitionState, chunk: Chunk, ack: Callable[[], Any] | None
