@@ -1,6 +1,7 @@
 """Several clients at once: readers, writers, and ends of queries."""
 
 import http.client
+import signal
 import socket
 import threading
 import time
@@ -163,6 +164,38 @@ def test_an_insert_is_finished_when_its_client_goes_away(server: Server, databas
     wait_until(
         lambda: server.rows(f"SELECT count() FROM {database}.t") == [[10]], timeout_s=10, what="it is stored"
     )
+
+
+def test_an_insert_whose_client_left_before_it_began_is_not_run(new_server: Callable[..., Server]) -> None:
+    """The server was paused: its client gave up long ago, and others have acted on what was not stored."""
+    server = new_server().start()
+    server.run("CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a")
+    for _ in range(10):
+        with socket.create_connection(("127.0.0.1", server.port), timeout=20) as client:
+            client.sendall(b"GET /ping HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert client.recv(65536)
+            server.process.send(signal.SIGSTOP)
+            head = b"POST /?query=INSERT+INTO+t+FORMAT+CSV HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n"
+            client.sendall(head + b"1\n")
+        server.process.send(signal.SIGCONT)
+    assert server.run("KILL QUERY WHERE 0 SYNC").status == 200
+    assert server.rows("SELECT count() FROM t") == [[0]]
+
+
+def test_an_insert_ends_at_its_time_limit(server: Server, database: str) -> None:
+    server.run(
+        f"CREATE TABLE {database}.t (a UInt8, s UInt8 MATERIALIZED sleepEachRow(0.02)) ENGINE = MergeTree ORDER BY a"
+    )
+    values = {
+        "max_execution_time": 1,
+        "max_block_size": 1,
+        "max_insert_block_size": 1,
+        "min_insert_block_size_rows": 1,
+    }
+    began_s = time.monotonic()
+    answer = server.post(f"INSERT INTO {database}.t FORMAT CSV", b"1\n" * 1000, **values)
+    assert (answer.code, answer.status) == (159, 408)
+    assert time.monotonic() - began_s < 10
 
 
 def test_the_same_query_id_does_not_run_twice(server: Server, threads: ThreadPoolExecutor) -> None:

@@ -14,6 +14,8 @@ from postloop.embedded.chserver.errors import REQUIRED_PASSWORD, TIMEOUT_EXCEEDE
 DISPLAY_NAME = "postloop embedded"
 _PIECE_BYTES = 1024 * 1024
 _TAG_LENGTH = 16
+# One round of the event loop reads, one tells the protocol, one spare.
+_ROUNDS_TO_READ = 3
 _TYPES = (
     ("JSON", "application/json; charset=UTF-8"),
     ("NDJSON", "application/x-ndjson; charset=UTF-8"),
@@ -35,6 +37,17 @@ class ClientGoneError(Exception):
 def is_gone(request: web.Request) -> bool:
     """Tell whether the client has closed its connection."""
     return request.transport is None or request.transport.is_closing()
+
+
+async def is_gone_by_now(request: web.Request) -> bool:
+    """Tell the same, after what has arrived from the network was read.
+
+    A server that was paused finds a whole request and its client's good-bye behind it: the request would be run
+    before the good-bye is read.
+    """
+    for _ in range(_ROUNDS_TO_READ):
+        await asyncio.sleep(0)
+    return is_gone(request)
 
 
 def _content_type(output_format: str) -> str:

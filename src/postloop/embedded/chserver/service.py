@@ -104,7 +104,7 @@ class Service:
         started_s = time.monotonic()
         try:
             async with self._place(statement, ticket):
-                if reply.is_gone(request):
+                if await reply.is_gone_by_now(request):
                     # Its client has given up and may already have sent it again, or handed over.
                     raise reply.ClientGoneError
                 ticket.settled.set()
