@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import sys
 from typing import Final
 
@@ -10,7 +11,7 @@ import faust
 
 from postloop.adapters.telemetry import configure, get_logger
 from postloop.domain.errors import PostloopError
-from postloop.settings import SettingsError, load_settings
+from postloop.settings import Settings, SettingsError, load_settings
 from postloop_streams.recorder.app import RecorderApp
 
 ROLES: Final = {"recorder": RecorderApp}
@@ -26,6 +27,7 @@ def main(arguments: list[str]) -> int:
     try:
         settings = load_settings()
         configure(settings)
+        quieten_faust(settings)
         role = ROLES[arguments[0]](settings)
         problems = role.check()
     except SettingsError as error:
@@ -41,8 +43,17 @@ def main(arguments: list[str]) -> int:
     tune_garbage_collector()
     get_logger("postloop").info("worker_starting", role=arguments[0], brokers=settings.kafka_brokers)
     worker = faust.Worker(role.app, loglevel=settings.log_level, quiet=True, override_logging=False)
+    # It writes terminal codes between the log lines.
+    worker.spinner = None
     worker.execute_from_commandline()
     return 0
+
+
+def quieten_faust(settings: Settings) -> None:
+    """Keep the comings and goings of Faust's forty services out of the log, unless somebody debugs them."""
+    if settings.log_level != "debug":
+        for name in ("faust", "mode", "postloop_streams.transport"):
+            logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def tune_garbage_collector() -> None:
