@@ -16,8 +16,8 @@ CREATE OR REPLACE VIEW v_freshness{{on_cluster}}
 AS
 SELECT
     topic,
-    max(r.last_event_at) AS last_occurred_at,
-    max(r.last_stored_at) AS last_stored_at,
+    toDateTime64(max(r.last_event_at), 3, 'UTC') AS last_occurred_at,
+    toDateTime64(max(r.last_stored_at), 3, 'UTC') AS last_stored_at,
     greatest(dateDiff('millisecond', last_occurred_at, now64(3, 'UTC')), 0) / 1000 AS lag_s
 FROM {{all rollup_hour}} AS r
 WHERE cube = 'topic'
