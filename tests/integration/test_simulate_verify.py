@@ -6,7 +6,7 @@ import json
 import uuid
 from base64 import b64encode
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -168,14 +168,19 @@ def test_an_invalid_event_that_was_taken_is_seen(desk: Desk, truth: Path) -> Non
 
 
 def test_repeats_on_other_partitions_differ_until_reconcile_and_not_afterwards(desk: Desk) -> None:
-    path = desk.simulate("--key", "none", "--duplicates", "0.1", events=1_500)
+    path = desk.simulate("--key", "none", "--duplicates", "0.1", "--late", "0", events=1_500)
     code, report = desk.verify(path)
     assert code == 1
     assert "rollup_hour: domains" in wrong(report)
     assert "raw events" not in wrong(report)
     said = desk.run("verify", "--truth", str(path)).stdout
     assert "postloop reconcile" in said
-    assert desk.run("reconcile").exit_code == 0
+    known = read_truth(path)
+    first, last = (
+        datetime.fromtimestamp(ms / 1000, UTC) for ms in (known.first_event_at, known.last_event_at)
+    )
+    hours = ("--from", first.isoformat(), "--to", (last + timedelta(hours=1)).isoformat())
+    assert desk.run("reconcile", *hours).exit_code == 0
     code, report = desk.verify(path)
     assert (code, wrong(report)) == (0, {})
 
@@ -203,8 +208,9 @@ def test_a_broker_that_is_not_there_ends_with_3(desk: Desk) -> None:
     assert "Traceback" not in done.output
 
 
-def test_a_database_that_is_not_there_ends_with_3(desk: Desk, truth: Path) -> None:
-    done = desk.run("verify", "--truth", str(truth), POSTLOOP_CLICKHOUSE_URL="http://127.0.0.1:9")
+def test_a_database_that_is_not_there_ends_with_3(desk: Desk) -> None:
+    path = desk.simulate(events=10)
+    done = desk.run("verify", "--truth", str(path), POSTLOOP_CLICKHOUSE_URL="http://127.0.0.1:9")
     assert done.exit_code == 3
     assert "Traceback" not in done.output
 
