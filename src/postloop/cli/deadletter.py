@@ -11,7 +11,7 @@ import typer
 from pydantic import TypeAdapter
 from rich.markup import escape
 from rich.progress import Progress
-from rich.table import Table
+from rich.table import Column, Table
 
 from postloop.adapters.clickhouse import connect
 from postloop.adapters.clock import utc_now
@@ -64,17 +64,19 @@ def list_letters(
         for letter in letters:
             print_json(_document(letter, preview=True))
         return
-    table = Table("event_id", "at", "topic", "place", "code", "value", "redriven", box=None)
+    # The id is what the other commands take: it must never be cut.
+    event_id = Column("event_id", no_wrap=True, min_width=36)
+    table = Table(event_id, "at", "topic", "place", "code", "redriven", "value", box=None)
     for letter in letters:
         place = f"{letter.partition}:{letter.offset}" + ("" if letter.index is None else f"[{letter.index}]")
         table.add_row(
             letter.event_id,
-            _time(letter.at),
+            f"{letter.at:%m-%d %H:%M}",
             letter.topic,
             escape(place),
             letter.error_code,
+            "" if letter.redriven_at is None else "yes",
             escape(_text(letter.value, _PREVIEW_CHARS)),
-            _time(letter.redriven_at),
         )
     out.print(table)
     if len(letters) == limit:

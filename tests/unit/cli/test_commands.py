@@ -3,8 +3,10 @@
 import json
 import os
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,32 @@ def closed_port() -> Iterator[int]:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         yield bound.getsockname()[1]
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """Answers as a ClickHouse server does to a wrong password."""
+
+    def do_GET(self) -> None:
+        body = b"Code: 516. DB::Exception: ann: Authentication failed: password is incorrect. (AUTHENTICATION_FAILED)"
+        self.send_response(403)
+        self.send_header("X-ClickHouse-Exception-Code", "516")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_POST = do_GET
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing on stderr."""
+
+
+@pytest.fixture
+def refusing_server() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
 
 
 def commands(command: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -200,3 +228,12 @@ def test_an_unreachable_database_is_one_sentence_and_exit_code_3(
     done = run(*arguments, clickhouse_url=url)
     said = f"error: ClickHouse at {url} cannot be reached: nothing listens there (connection refused)\n"
     assert (done.exit_code, done.stderr.lstrip("\n")) == (3, said)
+
+
+def test_a_wrong_password_of_the_database_is_one_sentence_that_does_not_show_it(
+    run: Run, refusing_server: str
+) -> None:
+    there = {"clickhouse_url": refusing_server, "clickhouse_user": "ann", "clickhouse_password": "hunter2"}
+    done = run("deadletter", "list", **there)
+    said = "refused the user or the password (POSTLOOP_CLICKHOUSE_USER, POSTLOOP_CLICKHOUSE_PASSWORD)"
+    assert (done.exit_code, done.stderr) == (3, f"error: ClickHouse at {refusing_server} {said}\n")
