@@ -122,7 +122,7 @@ class Settings(BaseSettings):
     retry_budget: Duration = Field(
         timedelta(days=1), description="The worker stops when storing failed for this long"
     )
-    buffer_max_rows: int = Field(200_000, ge=1000, description="Rows a worker holds in memory at most")
+    buffer_max_rows: int = Field(60_000, ge=1000, description="Rows a worker holds in memory at most")
     invalid_max_ratio: float = Field(
         0.95,
         gt=0,
@@ -222,7 +222,11 @@ def running_stack(directory: Path) -> dict[str, str]:
         stack = json.loads((directory / STACK_FILE).read_text(encoding="utf-8"))
         if not _is_alive(int(stack["pid"])):
             return {}
-        return {str(name): str(value) for name, value in stack["settings"].items() if name in Settings.model_fields}
+        return {
+            str(name): str(value)
+            for name, value in stack["settings"].items()
+            if name in Settings.model_fields
+        }
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return {}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,13 +11,21 @@ from postloop.adapters.event_table import EventRows
 from postloop.adapters.run_store import LogPartition
 from postloop_streams.recorder.runs import Run, RunQueue, Stretch
 
+NOW = datetime(2026, 1, 3, tzinfo=UTC)
+EVENT = {
+    "occurred_at": NOW,
+    "account_id": "a",
+    "message_id": "m",
+    "sender_domain": "d.example",
+    "recipient": "ann@gmail.com",
+}
 DAYS = [date(2026, 1, 1), date(2026, 1, 2), date(2026, 1, 3)]
 
 
 def stretch(partition: int, day: date, offsets: list[int]) -> Stretch:
     log = LogPartition("email.send", "t1", partition)
     n = len(offsets)
-    events = [{"event_id": f"{partition}-{offset}"} for offset in offsets]
+    events = [{**EVENT, "event_id": f"{partition}-{offset}"} for offset in offsets]
     rows = EventRows("send", log.topic, log.topic_id, [partition] * n, offsets, [0] * n, [0] * n, events)
     return Stretch(log, day, rows, byte_count=100 * n)
 
@@ -45,8 +53,10 @@ def test_every_record_is_in_one_run_of_its_day_and_each_partition_in_order(
         queue.add(stretch(partition, day, offsets), now_s=0)
     stored = []
     for run in drained(queue):
-        assert all(part.day == run.day for part in run.stretches)
-        stored += [(p.log.partition, o, run.day) for p in run.stretches for o in p.rows.offsets]
+        table = run.table(stored_at=NOW)
+        rows = [] if table is None else table.select(["partition", "offset"]).to_pylist()
+        assert len(rows) == run.row_count
+        stored += [(row["partition"], row["offset"], run.day) for row in rows]
     assert sorted(stored) == sorted(sent)
     for partition in range(4):
         offsets = [offset for p, offset, _ in stored if p == partition]
@@ -82,4 +92,4 @@ def test_a_stretch_without_rows_still_makes_a_run_that_acks() -> None:
     queue = RunQueue(max_rows=10, max_bytes=10**9, linger_s=0)
     queue.add(stretch(0, DAYS[0], []), now_s=0)
     run = queue.due(now_s=0)
-    assert run is not None and run.row_count == 0 and len(run.stretches) == 1
+    assert run is not None and run.row_count == 0 and run.logs and run.table(stored_at=NOW) is None

@@ -41,6 +41,14 @@ class EventRows:
     def __len__(self) -> int:
         return len(self.events)
 
+    def extend(self, other: EventRows) -> None:
+        """Append the rows of the same topic."""
+        self.partitions += other.partitions
+        self.offsets += other.offsets
+        self.indexes += other.indexes
+        self.timestamps_ms += other.timestamps_ms
+        self.events += other.events
+
 
 def event_table(rows: EventRows) -> pa.Table:
     """Return the rows as columns; those that the event type lacks are left out."""

@@ -155,7 +155,9 @@ class Recorder:
         expected = assignment.wanted[topic, partition] if state.next_offset is None else state.next_offset
         if expected < records[0].offset and expected > 0:
             # Retention, or a producer's transaction markers; anything else is a fault in fetching.
-            log.warning("offsets_skipped", topic=topic, partition=partition, first=expected, next=records[0].offset)
+            log.warning(
+                "offsets_skipped", topic=topic, partition=partition, first=expected, next=records[0].offset
+            )
         news = [r for r in records if r.offset >= state.next_offset] if state.next_offset else records
         chunks = list(chunks_of(news, now=utc_now(), retention=self._settings.raw_retention))
         for number, chunk in enumerate(chunks, start=1):
@@ -286,15 +288,10 @@ class Recorder:
     async def _stored(self, run: Run, assignment: Assignment) -> None:
         if assignment.is_closed:
             return
-        for stretch in run.stretches:
-            if stretch.ack is not None:
-                stretch.ack()
-        now_ms = time.time() * 1000
-        for stretch in run.stretches:
-            if len(stretch):
-                self._metrics.recorder_end_to_end_seconds.observe(
-                    max(0.0, now_ms - stretch.rows.timestamps_ms[0]) / 1000
-                )
+        for ack in run.acks:
+            ack()
+        if run.oldest_ms is not None:
+            self._metrics.recorder_end_to_end_seconds.observe(max(0.0, time.time() - run.oldest_ms / 1000))
         self._metrics.recorder_buffer_rows.set(assignment.queue.row_count)
         self._metrics.dedup_ids.set(sum(len(p.seen) for p in assignment.partitions.values()))
 

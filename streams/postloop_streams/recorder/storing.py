@@ -14,7 +14,6 @@ import pyarrow as pa
 import structlog
 
 from postloop.adapters.errors import RefusedError, UnavailableError
-from postloop.adapters.event_table import event_table, joined
 from postloop.adapters.health_server import HealthState
 from postloop.adapters.metrics import RecorderMetrics
 from postloop.adapters.run_store import RunStore, UnknownInsertError, new_run_id
@@ -79,7 +78,7 @@ class RunWriter:
             GaveUpError: The retry budget is spent.
             RunChangedError, UnknownInsertError: The stored rows contradict the scheme; storing must not go on.
         """
-        table = await asyncio.to_thread(_table_of, run) if run.row_count else None
+        table = await asyncio.to_thread(run.table, stored_at=datetime.now(UTC))
         attempt = _Attempt(table, new_run_id(run.day))
         started_s, pause_s = time.monotonic(), _FIRST_PAUSE_S
         while not assignment.is_closed:
@@ -182,7 +181,3 @@ def _dead_letter_row(refused: Refused) -> dict[str, Any]:
         "error_code": letter.errors[0].code,
         "errors": json.dumps([asdict(error) for error in letter.errors]),
     }
-
-
-def _table_of(run: Run) -> pa.Table:
-    return joined((event_table(rows) for rows in run.rows_by_topic()), stored_at=datetime.now(UTC))
