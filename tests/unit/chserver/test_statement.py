@@ -89,6 +89,10 @@ def test_only_results_without_head_and_foot_are_sent_in_pieces(sql: bytes, strea
         pytest.param(b"exit", 62, id="console-word"),
         pytest.param(b"\\l", 62, id="console-mark"),
         pytest.param(b"CREATE TEMPORARY TABLE t (a UInt8)", 48, id="temporary-table"),
+        pytest.param(b"CREATE NAMED COLLECTION c AS a = 1", 48, id="named-collection"),
+        pytest.param(b"system /* x */ shutdown", 48, id="shutdown-of-the-process-group"),
+        pytest.param(b"DROP DATABASE IF EXISTS `default`", 48, id="drop-default"),
+        pytest.param(b"DETACH DATABASE default", 48, id="detach-default"),
         pytest.param(b"INSERT INTO t SELECT * FROM input('a UInt8') FORMAT CSV 1", 48, id="input-function"),
         pytest.param(b"SELECT '" + b"x" * (9 * 1024 * 1024) + b"'", 62, id="too-long"),
     ],
@@ -104,6 +108,18 @@ def test_what_a_server_must_not_run_is_refused(sql: bytes, code: int) -> None:
 )
 def test_a_semicolon_at_the_end_or_in_quotes_is_no_second_statement(sql: bytes) -> None:
     assert read_statement(sql).sql == sql
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [b"DROP DATABASE mine", b"SYSTEM FLUSH LOGS", b"DROP TABLE default.t", b"CREATE TABLE named (a UInt8)"],
+)
+def test_what_only_looks_harmful_is_run(sql: bytes) -> None:
+    assert read_statement(sql).kind is Kind.OTHER
+
+
+def test_a_million_semicolons_are_read_at_once() -> None:
+    assert read_statement(b"SELECT 1" + b";" * 1_000_000).kind is Kind.SELECT
 
 
 def test_a_kill_reads_the_ids_that_the_queries_carry() -> None:

@@ -1,6 +1,5 @@
 """What the server must know about a statement before it hands it to the engine."""
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -8,6 +7,7 @@ from enum import Enum
 from postloop.embedded.chserver import errors
 from postloop.embedded.chserver.insert_head import InsertHead, parse_insert
 from postloop.embedded.chserver.lexer import WORD, Token, outer_tokens
+from postloop.embedded.chserver.refusals import check_allowed
 
 # The engine's own limit on SQL text is 256 KiB (max_query_size); data of an insert is not part of it.
 MAX_SQL_BYTES = 8 * 1024 * 1024
@@ -22,8 +22,6 @@ _STREAMABLE = frozenset(
 )  # fmt: skip
 _SELECT_WORDS = (b"SELECT", b"WITH", b"FROM")
 _RESULT_WORDS = (*_SELECT_WORDS, b"SHOW", b"DESCRIBE", b"DESC", b"EXPLAIN", b"EXISTS", b"CHECK", b"KILL")
-# What the engine's command line obeys, and a server must not.
-_CONSOLE_WORDS = (b"EXIT", b"QUIT", b"LOGOUT", b"Q")
 
 
 class Kind(Enum):
@@ -63,36 +61,6 @@ def _output_format(words: Sequence[Token]) -> str | None:
     return None
 
 
-def _check_single(words: Sequence[Token]) -> None:
-    for place, token in enumerate(words):
-        if token.is_mark(b";") and any(not later.is_mark(b";") for later in words[place:]):
-            raise errors.QueryError(
-                errors.SYNTAX_ERROR, "Multi-statements are not allowed: send one statement a request."
-            )
-        if token.is_word(b"OUTFILE") and words[place - 1].is_word(b"INTO"):
-            raise errors.QueryError(
-                errors.UNKNOWN_QUERY,
-                "INTO OUTFILE is for a client; this server writes no files for a result.",
-            )
-
-
-def _check_no_input(words: Sequence[Token]) -> None:
-    for token, after in itertools.pairwise(words):
-        if token.is_word(b"INPUT") and after.is_mark(b"("):
-            raise errors.QueryError(
-                errors.NOT_IMPLEMENTED,
-                "INSERT ... SELECT FROM input() is not supported; insert into a Null table with a view.",
-            )
-
-
-def _check_no_temporary(words: Sequence[Token]) -> None:
-    if words[0].is_word(b"CREATE") and any(token.is_word(b"TEMPORARY") for token in words[1:4]):
-        raise errors.QueryError(
-            errors.NOT_IMPLEMENTED,
-            "Temporary tables are not supported: every statement has a connection of its own.",
-        )
-
-
 def _kind(first: Token) -> Kind:
     if first.is_word(*_SELECT_WORDS) or first.is_mark(b"("):
         return Kind.SELECT
@@ -106,7 +74,7 @@ def read_statement(text: bytes) -> Statement:
     """Return what a request's text is: a statement, or an insert and the data behind it.
 
     Raises:
-        QueryError: empty, several statements, INTO OUTFILE, FROM INFILE, a command of the engine's console.
+        QueryError: empty, too long, or not to be run by a server (`refusals`).
     """
     first = next(outer_tokens(text), None)
     if first is None:
@@ -121,14 +89,7 @@ def read_statement(text: bytes) -> Statement:
             f"Max query size exceeded: {len(text)} bytes of SQL, the limit is {MAX_SQL_BYTES}.",
         )
     words = list(outer_tokens(text))
-    if first.is_word(b"INSERT"):
-        _check_no_input(words)
-    _check_single(words)
-    _check_no_temporary(words)
-    if first.is_word(*_CONSOLE_WORDS) or first.text in (b"\\", b":", b"?"):
-        raise errors.QueryError(
-            errors.SYNTAX_ERROR, f"Syntax error: {first.text.decode(errors='replace')} is not SQL."
-        )
+    check_allowed(words)
     return Statement(
         _kind(first),
         text,
