@@ -45,9 +45,9 @@ def _harm(words: Sequence[Token]) -> str | None:
     if first.is_word(b"SYSTEM") and second.is_word(b"SHUTDOWN", b"KILL"):
         # The engine signals its whole process group, the supervisor included.
         return "SYSTEM SHUTDOWN and SYSTEM KILL are not supported: stop the server by a signal."
-    if first.is_word(b"DROP", b"DETACH", b"RENAME") and second.is_word(b"DATABASE"):
-        if any(_is_default(token) for token in words[2:5]):
-            return "The database `default` cannot be dropped: every connection begins in it."
+    is_removal = first.is_word(b"DROP", b"DETACH", b"RENAME") and second.is_word(b"DATABASE")
+    if is_removal and any(_is_default(token) for token in words[2:5]):
+        return "The database `default` cannot be dropped: every connection begins in it."
     return None
 
 
