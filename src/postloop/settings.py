@@ -65,9 +65,11 @@ class Settings(BaseSettings):
     kafka_security: Literal["plaintext", "ssl", "sasl_ssl", "sasl_plaintext"] = Field(
         "plaintext", description="How to talk to the brokers; sasl_plaintext needs kafka_allow_cleartext"
     )
-    kafka_sasl_mechanism: Literal["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"] = "SCRAM-SHA-512"
-    kafka_username: str = ""
-    kafka_password: SecretStr = SecretStr("")
+    kafka_sasl_mechanism: Literal["SCRAM-SHA-256", "SCRAM-SHA-512", "PLAIN"] = Field(
+        "SCRAM-SHA-512", description="How the password is proved to the brokers"
+    )
+    kafka_username: str = Field("", description="User at the brokers, with sasl_ssl")
+    kafka_password: SecretStr = Field(SecretStr(""), description="Password at the brokers")
     kafka_ca_file: Path | None = Field(
         None, description="PEM file that signs the brokers; default: the system's"
     )
@@ -89,10 +91,14 @@ class Settings(BaseSettings):
     clickhouse_url: str = Field(
         "http://127.0.0.1:8123", description="http:// or https:// address of ClickHouse"
     )
-    clickhouse_user: str = "default"
-    clickhouse_password: SecretStr = SecretStr("")
-    clickhouse_database: str = Field("default", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")
-    clickhouse_ca_file: Path | None = None
+    clickhouse_user: str = Field("default", description="User at ClickHouse")
+    clickhouse_password: SecretStr = Field(SecretStr(""), description="Password at ClickHouse")
+    clickhouse_database: str = Field(
+        "default", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Where the tables and views are"
+    )
+    clickhouse_ca_file: Path | None = Field(
+        None, description="PEM file that signs ClickHouse; default: well-known authorities"
+    )
     clickhouse_cluster: str = Field(
         "", pattern=r"^[A-Za-z0-9_-]*$", description="Cluster name; empty: one node"
     )
@@ -132,10 +138,10 @@ class Settings(BaseSettings):
     invalid_window: int = Field(5_000, ge=10, description="Records over which invalid_max_ratio is measured")
 
     # -- Serving and logs --------------------------------------------------------------------------------------
-    health_host: str = "127.0.0.1"
+    health_host: str = Field("127.0.0.1", description="Address on which a worker serves its health")
     health_port: Port = Field(8090, description="/health, /ready and /metrics of a worker; 0: any free port")
     log_format: Literal["auto", "json", "console"] = Field("auto", description="auto: console on a terminal")
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="debug tells all")
     operator_contact: str = Field("", description="Shown where only an operator can help")
     data_dir: Path = Field(
         Path(".postloop"), description="Where `postloop up` keeps ClickHouse's data and its state"
@@ -143,7 +149,7 @@ class Settings(BaseSettings):
     memory_limit_mb: int = Field(
         0,
         ge=0,
-        description="`postloop up` stops taking events above this memory of its broker; 0: half the machine",
+        description="`postloop up` empties its broker above this memory, once all is stored; 0: half the machine",
     )
 
     @classmethod

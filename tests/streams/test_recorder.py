@@ -301,3 +301,20 @@ def test_whatever_fails_and_crashes_every_event_is_stored_and_counted_once(
     assert world.store.view == world.store.stored_ids
     assert world.committed == {p: len(records) for p, records in world.log.items()}
     assert world.failures == []
+
+
+def test_a_dead_letter_too_large_for_its_topic_is_published_without_its_value() -> None:
+    from postloop.contracts.deadletter import dead_letter
+    from postloop.contracts.field_errors import FieldError
+    from postloop_streams.recorder.dead_letter_topic import fitting
+
+    def letter(size: int) -> DeadLetterV1:
+        reason = (FieldError("too_large", "", "the record has more than 1000000 bytes"),)
+        place = {"topic_id": "t", "topic": TOPIC, "partition": 0, "offset": 1, "index": None}
+        return dead_letter(**place, key=b"k", value=b"x" * size, stage="decode", errors=reason, at=NOW)
+
+    small, large = letter(1_000), letter(3_000_000)
+    assert fitting(small) == small.to_bytes()
+    published = DeadLetterV1.model_validate_json(fitting(large))
+    assert len(fitting(large)) < 2_000 and published.event_id == large.event_id
+    assert published.value is None and [e.code for e in published.errors] == ["too_large", "value_omitted"]

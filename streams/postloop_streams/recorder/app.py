@@ -6,7 +6,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,10 +21,10 @@ from postloop.adapters.health_server import HealthServer, HealthState
 from postloop.adapters.metrics import RecorderMetrics
 from postloop.adapters.migrations import check_schema
 from postloop.adapters.run_store import ClickHouseRunStore
-from postloop.contracts.deadletter import DeadLetterV1
 from postloop.domain.event_types import DEADLETTER_TOPIC, EVENT_TYPES, prefixed, topic_name
 from postloop.settings import Settings
 from postloop_streams.app import create_app
+from postloop_streams.recorder.dead_letter_topic import DeadLetterTopic
 from postloop_streams.recorder.reconciler import Reconciler
 from postloop_streams.recorder.recorder import Outside, Recorder
 from postloop_streams.transport import BatchTopic, Lease, RecordBatch, ack, committed_offsets
@@ -32,7 +32,7 @@ from postloop_streams.transport import BatchTopic, Lease, RecordBatch, ack, comm
 log = structlog.stdlib.get_logger("postloop.recorder")
 
 # What a stopping worker takes to store what it already took in. Seconds.
-DRAIN_S: Final = 8.0
+DRAIN_S: Final = 3.0
 # Fetched lists that wait for the agent; more would only wait, and take memory.
 _QUEUED_BATCHES: Final = 4
 _LAG_EVERY_S: Final = 5.0
@@ -66,7 +66,7 @@ class RecorderApp:
                 store=ClickHouseRunStore(client, cluster=settings.clickhouse_cluster),
                 topic_ids=lambda names: topic_admin.topic_ids(settings, names),
                 generation=lambda: self.app.consumer_generation_id,
-                publish=self._publish,
+                publish=DeadLetterTopic(self.app, self._dead_letters).publish,
                 fail=self._fail,
             ),
             lease=self._lease,
@@ -143,7 +143,10 @@ class RecorderApp:
     async def _watch_lag(self) -> None:
         while not self.app.should_stop:
             await asyncio.sleep(_LAG_EVERY_S)
-            self._report_lag()
+            if self._was_assigned:
+                answered = self._lease.left_s() > 0
+                self._health.set("kafka", answered, "no heartbeat was answered for the session timeout")
+                self._report_lag()
 
     def _report_lag(self) -> None:
         consumer = self.app.consumer
@@ -156,16 +159,6 @@ class RecorderApp:
 
     async def _reconcile(self) -> None:
         await self._reconciler.run(lambda: self.app.should_stop)
-
-    async def _publish(self, letters: Sequence[DeadLetterV1]) -> None:
-        """Return when the broker acknowledged every dead letter."""
-        futures = [
-            await self.app.producer.send(
-                self._dead_letters, letter.event_id.encode(), letter.to_bytes(), None, None, None
-            )
-            for letter in letters
-        ]
-        await asyncio.gather(*futures)
 
     def _fail(self, reason: str) -> None:
         """End the process at once: whatever Faust would still commit must not be committed."""

@@ -1,0 +1,50 @@
+"""Publishing dead letters: acknowledged by the broker before anything else of their run is stored."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import faust
+
+from postloop.adapters.topic_specs import DEADLETTER_MAX_BYTES
+from postloop.contracts.deadletter import DeadLetterV1
+from postloop.contracts.field_errors import FieldError
+
+# What the broker counts beside key and value: batch and record headers.
+_RECORD_OVERHEAD_BYTES: Final = 1_024
+
+
+class DeadLetterTopic:
+    """The topic of dead letters, through the app's own producer."""
+
+    def __init__(self, app: faust.App, topic: str) -> None:
+        self._app = app
+        self._topic = topic
+
+    async def publish(self, letters: Sequence[DeadLetterV1]) -> None:
+        """Return when the broker acknowledged every dead letter; a repeat has the same id."""
+        futures = [
+            await self._app.producer.send(
+                self._topic, letter.event_id.encode(), fitting(letter), None, None, None
+            )
+            for letter in letters
+        ]
+        await asyncio.gather(*futures)
+
+
+def fitting(letter: DeadLetterV1, *, max_bytes: int = DEADLETTER_MAX_BYTES - _RECORD_OVERHEAD_BYTES) -> bytes:
+    """Return the dead letter as it is published, without its value when that is larger than the topic takes.
+
+    Records may be far larger than their compressed batches, which the input topics limit. A dead letter that the
+    broker refuses would hold up its partition for ever; its bytes are kept in ClickHouse.
+    """
+    value = letter.to_bytes()
+    if len(value) <= max_bytes:
+        return value
+    omitted = FieldError(
+        "value_omitted", "", "the value is too large for this topic: see `postloop deadletter show`"
+    )
+    errors = (*letter.errors[:19], omitted)
+    return letter.model_copy(update={"key_base64": None, "value_base64": None, "errors": errors}).to_bytes()
