@@ -74,7 +74,7 @@ def test_the_database_is_killed_in_the_middle_of_inserts(stack: Stack) -> None:
 
 def test_the_answer_to_a_stored_insert_never_comes(stack: Stack) -> None:
     rng = seeded("cut answers")
-    with CuttingProxy(stack.clickhouse_port, cut_share=0.3, rng=rng) as proxy:
+    with CuttingProxy(stack.clickhouse_port, cut_share=0.6, rng=rng) as proxy:
         stack.start_recorder(ready=True, clickhouse_url=f"http://127.0.0.1:{proxy.port}")
         traffic = Traffic(stack, rng)
         traffic.produce(rounds(6_000, 60_000), per_second=1_500)
