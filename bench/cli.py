@@ -1,0 +1,198 @@
+"""`python -m bench`: run the variants against each other, or measure latency."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from dataclasses import asdict, is_dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from bench import facts, registry, report, stack
+from bench.environments import EnvironmentFailedError, interpreter
+from bench.latency import LatencyPlan, measure_latency
+from bench.running import Bench, Result, run_once
+from bench.workload import Plan, Tally, generate
+from postloop.domain.errors import PostloopError
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Benchmarks; docs/performance.md explains them."
+)
+_out = Console(soft_wrap=False)
+_err = Console(stderr=True)
+JsonFile = Annotated[Path | None, typer.Option("--json", help="Write every figure to this file.")]
+
+
+@app.command()
+def run(
+    rounds: Annotated[int, typer.Option(min=1, help="How often each variant runs, in turn.")] = 3,
+    variants: Annotated[str, typer.Option(help="Comma separated; default: all.")] = "",
+    events: Annotated[int, typer.Option(min=1000, help="Records in the topics.")] = 400_000,
+    partitions: Annotated[int, typer.Option(min=1, help="Of each of the six topics.")] = 4,
+    domains: Annotated[int, typer.Option(min=1, help="Sender domains.")] = 500,
+    seed: Annotated[int, typer.Option(help="Of the workload.")] = 1,
+    timeout_s: Annotated[float, typer.Option(help="Longest time of one run.")] = 300.0,
+    json_file: JsonFile = None,
+) -> None:
+    """Run the variants in interleaved rounds: python -m bench run --rounds 3 --variants postloop,confluent"""
+    plan = Plan(
+        event_count=events,
+        start_at=_recent_hour(),
+        seed=seed,
+        domain_count=domains,
+        partition_count=partitions,
+    )
+    try:
+        wanted = registry.chosen(variants)
+    except PostloopError as error:
+        raise _stop(str(error), code=2) from None
+    with tempfile.TemporaryDirectory(prefix="postloop-bench-") as directory, _progress() as bar:
+        try:
+            results, tally = _rounds(
+                plan, wanted, Path(directory), rounds=rounds, timeout_s=timeout_s, bar=bar
+            )
+        except PostloopError as error:
+            raise _stop(str(error), code=3) from None
+    _out.print(report.table(results))
+    if json_file:
+        workload = {**asdict(plan), "average_bytes": tally.byte_count / tally.record_count}
+        _write(json_file, _document(results, wanted, workload, asdict(tally.counts)))
+    if any(result.figures is None for result in results):
+        raise typer.Exit(1)
+
+
+def _rounds(
+    plan: Plan,
+    wanted: list[registry.Variant],
+    directory: Path,
+    *,
+    rounds: int,
+    timeout_s: float,
+    bar: Progress,
+) -> tuple[list[Result], Tally]:
+    broken = _prepare(wanted, bar)
+    ready = [variant for variant in wanted if variant.name not in broken]
+    results = [Result(variant=name, round_number=0, failure=reason) for name, reason in broken.items()]
+    tally = Tally()
+    with stack.broker(directory, partitions=plan.partition_count) as brokers:
+        task = bar.add_task("loading the topics", total=plan.event_count)
+
+        def count(record: Any) -> None:
+            tally.add(record)
+            if tally.record_count % 1000 == 0:
+                bar.update(task, completed=tally.record_count)
+
+        stack.load(brokers, generate(plan), partitions=plan.partition_count, on_record=count)
+        bar.remove_task(task)
+        for number in range(rounds if ready else 0):
+            for variant in registry.rotated(ready, number):
+                task = bar.add_task(f"round {number + 1}/{rounds} {variant.name}", total=tally.counts.rows)
+                bench = Bench(
+                    directory=directory,
+                    brokers=brokers,
+                    record_count=tally.record_count,
+                    expected=tally.counts,
+                    timeout_s=timeout_s,
+                    on_rows=lambda rows, task=task: bar.update(task, completed=rows),  # type: ignore[misc]
+                )
+                results.append(run_once(bench, variant, round_number=number))
+                bar.remove_task(task)
+                bar.console.print(_line(results[-1]), highlight=False)
+    return results, tally
+
+
+def _prepare(wanted: list[registry.Variant], bar: Progress) -> dict[str, str]:
+    """Make the environments; return why for each variant whose environment cannot be made."""
+    broken: dict[str, str] = {}
+    for variant in wanted:
+        task = bar.add_task(f"environment of {variant.name}", total=None)
+        try:
+            interpreter(variant.environment)
+        except EnvironmentFailedError as error:
+            broken[variant.name] = str(error)
+            _err.print(f"{variant.name} is left out: {error}", markup=False)
+        bar.remove_task(task)
+    return broken
+
+
+@app.command()
+def latency(
+    rate: Annotated[int, typer.Option(min=1, help="Records a second.")] = 1000,
+    seconds: Annotated[int, typer.Option(min=2, help="How long to produce.")] = 20,
+    json_file: JsonFile = None,
+) -> None:
+    """Measure produce -> visible of the recorder: python -m bench latency --rate 1000 --seconds 20"""
+    found = {}
+    with tempfile.TemporaryDirectory(prefix="postloop-bench-") as directory, _progress() as bar:
+        for name, linger in (("default", ""), ("linger 50 ms", "50ms")):
+            task = bar.add_task(f"latency, {name}", total=None)
+            plan = LatencyPlan(rate_per_s=rate, duration_s=seconds, linger=linger)
+            try:
+                found[name] = measure_latency(plan, Path(directory) / (linger or "default"))
+            except PostloopError as error:
+                raise _stop(str(error), code=3) from None
+            bar.remove_task(task)
+            shown = found[name]
+            bar.console.print(
+                f"{name}: p50 {shown.p50_ms:.0f} ms, p95 {shown.p95_ms:.0f} ms, p99 {shown.p99_ms:.0f} ms, "
+                f"longest {shown.longest_ms:.0f} ms ({shown.count} records)",
+                highlight=False,
+            )
+    if json_file:
+        _write(json_file, {"machine": facts.machine(), "rate_per_s": rate, "latency": found})
+
+
+def _recent_hour() -> datetime:
+    """Return the start of an hour that has wholly passed: no event lies in the future."""
+    return datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(hours=2)
+
+
+def _document(
+    results: list[Result], wanted: list[registry.Variant], workload: dict[str, Any], counts: dict[str, int]
+) -> dict[str, Any]:
+    made = [v for v in wanted if any(r.variant == v.name and r.figures for r in results)]
+    return {
+        "measured_at": datetime.now(UTC),
+        "machine": facts.machine(),
+        "versions": facts.package_versions(made),
+        "workload": workload,
+        "expected": counts,
+        "clock": report.FOOTNOTE,
+        "summary": report.summary(results),
+        "runs": [result.as_json() for result in results],
+    }
+
+
+def _line(result: Result) -> str:
+    if result.figures is None:
+        return f"round {result.round_number + 1}  {result.variant:<11} failed: {result.failure}".replace(
+            "[", "\\["
+        )
+    figures = result.figures
+    return (
+        f"round {result.round_number + 1}  {result.variant:<11} {figures.events_per_s:>9,.0f} events/s, "
+        f"CPU {figures.cpu_consumer:.1f} + {figures.cpu_clickhouse:.1f} s per million"
+    )
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
+    path.write_text(json.dumps(document, indent=1, default=_plain) + "\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
+
+
+def _progress() -> Progress:
+    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
+    return Progress(*columns, console=_err, transient=True)
+
+
+def _stop(text: str, *, code: int) -> typer.Exit:
+    _err.print(f"error: {text}", markup=False)
+    return typer.Exit(code)

@@ -1,0 +1,1 @@
+"""The peers: one small, idiomatic consumer each, run as a process of its own."""

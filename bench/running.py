@@ -1,0 +1,178 @@
+"""One run of one variant: a fresh ClickHouse, a fresh consumer group, the clock, and the counts at the end."""
+
+from __future__ import annotations
+
+import shutil
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from bench import meter, stack
+from bench.environments import interpreter
+from bench.processes import BenchError, Process, free_port
+from bench.registry import Variant
+from bench.workload import Counts
+from postloop.domain.errors import PostloopError
+
+POLL_S: Final = 0.02
+_SETTLE_S: Final = 15.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """What one good run showed. CPU is in seconds per million records, memory in MB."""
+
+    events_per_s: float
+    seconds: float
+    cpu_consumer: float
+    cpu_clickhouse: float
+    rss_consumer_mb: float
+    rss_clickhouse_mb: float
+
+    @property
+    def cpu_sum(self) -> float:
+        """CPU of both processes."""
+        return self.cpu_consumer + self.cpu_clickhouse
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One run: figures, or why there are none."""
+
+    variant: str
+    round_number: int
+    figures: Figures | None = None
+    failure: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as a JSON object."""
+        shown = {"variant": self.variant, "round": self.round_number}
+        if self.figures is None:
+            return {**shown, "failure": self.failure}
+        return {**shown, **asdict(self.figures), "cpu_sum": self.figures.cpu_sum}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What all runs share.
+
+    Attributes:
+        directory: Where runs keep their files while they last.
+        brokers: HOST:PORT of the loaded broker.
+        record_count: Records in the topics.
+        expected: What ClickHouse must hold at the end.
+        timeout_s: A run that takes longer has failed.
+        on_rows: Told the number of visible rows while a run lasts.
+    """
+
+    directory: Path
+    brokers: str
+    record_count: int
+    expected: Counts
+    timeout_s: float
+    on_rows: Callable[[int], None] = lambda _: None
+
+
+def run_once(bench: Bench, variant: Variant, *, round_number: int) -> Result:
+    """Run a variant once; what goes wrong is in the result."""
+    directory = bench.directory / f"{variant.name}-{round_number}"
+    directory.mkdir(parents=True)
+    try:
+        python = interpreter(variant.environment)
+        with stack.clickhouse(directory) as store:
+            figures = _measure(bench, store, variant, directory, python=python)
+        return Result(variant=variant.name, round_number=round_number, figures=figures)
+    except PostloopError as error:
+        return Result(variant=variant.name, round_number=round_number, failure=str(error))
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def start_consumer(
+    variant: Variant, *, brokers: str, clickhouse_port: int, directory: Path, python: Path, **settings: str
+) -> Process:
+    """Start a variant's process in a consumer group of its own."""
+    group = f"bench-{variant.name}-{uuid.uuid4().hex[:8]}"
+    env = stack.clean_environment()
+    if variant.is_product:
+        ours = {
+            "kafka_brokers": brokers,
+            "topic_prefix": stack.PREFIX,
+            "group_prefix": group,
+            "clickhouse_url": f"http://127.0.0.1:{clickhouse_port}",
+            "health_port": str(free_port()),
+            "log_format": "json",
+            "data_dir": str(directory),
+            **settings,
+        }
+        env |= {f"POSTLOOP_{name.upper()}": value for name, value in ours.items()}
+        argv = [str(python), "-m", variant.module, "recorder"]
+    else:
+        env |= {
+            "BENCH_BROKERS": brokers,
+            "BENCH_GROUP": group,
+            "BENCH_PREFIX": stack.PREFIX,
+            "BENCH_CLICKHOUSE_PORT": str(clickhouse_port),
+            "BENCH_STARTED_FILE": str(directory / "started"),
+            "BENCH_DATA_DIR": str(directory / "data"),
+        }
+        argv = [str(python), "-m", variant.module]
+    return Process(argv, log_path=directory / "consumer.log", env=env, cwd=directory)
+
+
+def _measure(bench: Bench, store: stack.Store, variant: Variant, directory: Path, *, python: Path) -> Figures:
+    with ExitStack() as cleanup:
+        consumer = cleanup.enter_context(
+            start_consumer(
+                variant,
+                brokers=bench.brokers,
+                clickhouse_port=store.port,
+                directory=directory,
+                python=python,
+            )
+        )
+        ours = cleanup.enter_context(meter.Sampler(consumer.pid))
+        theirs = cleanup.enter_context(meter.Sampler(store.process.pid))
+        end_at = _wait_for_rows(bench, store, consumer)
+        _check(bench.expected, store)
+        log = consumer.log() if variant.is_product else ""
+        start_at = meter.assigned_at(log) if variant.is_product else meter.started_at(directory / "started")
+        if start_at is None:
+            raise BenchError("the start of the clock was not noted")
+    seconds, millions = end_at - start_at, bench.record_count / 1e6
+    return Figures(
+        events_per_s=bench.record_count / seconds,
+        seconds=seconds,
+        cpu_consumer=meter.cpu_between(ours.samples, start_at, end_at) / millions,
+        cpu_clickhouse=meter.cpu_between(theirs.samples, start_at, end_at) / millions,
+        rss_consumer_mb=meter.peak_mb(ours.samples),
+        rss_clickhouse_mb=meter.peak_mb(theirs.samples),
+    )
+
+
+def _wait_for_rows(bench: Bench, store: stack.Store, consumer: Process) -> float:
+    """Return the moment at which the last row was seen, as Unix time."""
+    deadline = time.monotonic() + bench.timeout_s
+    while True:
+        found, at = store.row_count(), time.time()
+        bench.on_rows(found)
+        if found >= bench.expected.rows:
+            return at
+        if consumer.exit_code is not None:
+            raise BenchError(f"it ended with {consumer.exit_code}: {consumer.last_line()}")
+        if time.monotonic() > deadline:
+            raise BenchError(f"{found} of {bench.expected.rows} rows after {bench.timeout_s:g} s")
+        time.sleep(POLL_S)
+
+
+def _check(expected: Counts, store: stack.Store) -> None:
+    """Wait until everything is counted as it must be: rollups and dead letters may follow the rows."""
+    deadline = time.monotonic() + _SETTLE_S
+    while differences := expected.differences(store.counts()):
+        if time.monotonic() > deadline:
+            raise BenchError(f"wrong counts: {'; '.join(differences)}")
+        time.sleep(0.2)
