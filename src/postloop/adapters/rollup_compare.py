@@ -31,14 +31,16 @@ from postloop.adapters.rollup_sql import (
     HOUR,
     ROLLUPS,
     Copies,
+    Hashes,
     HourQueries,
     Rollup,
     hours_with_data,
+    mixed,
     no_counters,
 )
 
 INSERT_COMMENT: Final = "postloop-reconcile"
-_MOVES_PER_INSERT: Final = 10_000
+_MOVES_PER_INSERT: Final = 200_000
 _SPILL_BYTES: Final = 1024**3
 _READ: Final = {
     "max_query_size": 64_000_000,
@@ -57,8 +59,6 @@ _WRITE: Final = {
 }
 _TTL = re.compile(r"TTL .*? \+ toIntervalSecond\((\d+)\)")
 _CLUSTER = re.compile(r"Distributed\('([^']+)'")
-_Hashes = npt.NDArray[np.uint64]
-_Move = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,11 @@ class Difference:
 class _Side:
     """Rollup rows by key hash, sorted: counter hashes, and a number that changes when rows are added."""
 
-    keys: _Hashes
-    counters: _Hashes
+    keys: Hashes
+    counters: Hashes
     stamps: npt.NDArray[np.int64]
 
-    def at(self, keys: _Hashes, *, absent: int) -> _Hashes:
+    def at(self, keys: Hashes, *, absent: int) -> Hashes:
         """Return the counter hashes of some keys."""
         place = np.minimum(np.searchsorted(self.keys, keys), max(len(self.keys) - 1, 0))
         found = self.keys[place] == keys if len(self.keys) else np.zeros(len(keys), bool)
@@ -95,7 +95,7 @@ class Judgement:
 
     rollup: Rollup
     copies: Copies
-    moves: list[_Move]
+    moves: list[int]
     state: bytes
     busy_count: int
 
@@ -206,9 +206,7 @@ class Judge:
         present = rolled.at(keys, absent=self._zero)
         moved = before != after
         differs = (before != present) & ~moved
-        moves = list(
-            zip(keys[differs].tolist(), before[differs].tolist(), present[differs].tolist(), strict=True)
-        )
+        moves = mixed(keys[differs], raw=before[differs], rolled=present[differs]).tolist()
         stamps = rolled.stamps[np.isin(rolled.keys, keys[differs])]
         state = rollup.table.encode() + repr(moves).encode() + stamps.tobytes()
         return Judgement(rollup, copies, moves, state, int(moved.sum()))
@@ -238,7 +236,7 @@ class Judge:
             return list(self._client.query(query, settings=_READ).result_rows)
 
 
-def _batches(moves: list[_Move]) -> Iterator[list[_Move]]:
+def _batches(moves: list[int]) -> Iterator[list[int]]:
     for number in range(math.ceil(len(moves) / _MOVES_PER_INSERT)):
         yield moves[number * _MOVES_PER_INSERT : (number + 1) * _MOVES_PER_INSERT]
 

@@ -7,14 +7,18 @@ hours of any size fit into memory. A key that one side lacks counts as a row of 
 # ruff: noqa: S608 - names and numbers in the queries are ours, nothing in them comes from events.
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+
 from postloop.adapters import migrations
 from postloop.adapters.migration_render import Layout, rollup_select
 
+Hashes = npt.NDArray[np.uint64]
 # Quoted, because GROUP BY CUBE (...) is something else.
 KEY: Final = (
     "`cube`",
@@ -50,6 +54,10 @@ _TIMES: Final = ("last_event_at", "last_stored_at")
 HOUR: Final = timedelta(hours=1)
 # Which copy of an event counts: the one stored first. What follows only makes the order total.
 _FIRST_STORED: Final = "stored_at, topic_id, `partition`, `offset`, `index`"
+_ID: Final = "cityHash64(topic, event_id)"
+# Factors that mix the hashes of a move into one number, here and in `mixed`.
+_MIX_RAW: Final = 0x9E3779B97F4A7C15
+_MIX_ROLLED: Final = 0xC2B2AE3D27D4EB4F
 _KEY_HASH: Final = f"cityHash64({', '.join(KEY)})"
 
 
@@ -91,7 +99,7 @@ class HourQueries:
     def row_count(self) -> str:
         """Count raw rows and different event ids, and list the days of their records."""
         return (
-            "SELECT count(), uniqExact(cityHash64(topic, event_id)), groupUniqArray(toDate(record_at)) "
+            f"SELECT count(), uniqExact({_ID}), groupUniqArray(toDate(record_at)) "
             f"FROM {self._events} WHERE {self._in_hour('occurred_at')}"
         )
 
@@ -111,14 +119,14 @@ class HourQueries:
             f"FROM ({self._rolled(rollup)}) WHERE {_tuple(COUNTERS)} != {_zeros()}"
         )
 
-    def differences(self, rollup: Rollup, copies: Copies, moves: Iterable[tuple[int, int, int]]) -> str:
+    def differences(self, rollup: Rollup, copies: Copies, moves: Sequence[int]) -> str:
         """Return rollup rows that, added, make the table right.
 
         Args:
             rollup: The table.
             copies: How repeats are told apart.
-            moves: (key hash, counter hash of raw, counter hash of the rollup). A row that meanwhile has other
-                counters on either side is left out.
+            moves: What `mixed` made of the wanted rows. A row that meanwhile has other counters on either side is
+                left out.
         """
         signed = ", ".join(f"sum(if(is_raw, sides.{name}, -sides.{name})) AS {name}" for name in COUNTERS)
         states = ", ".join(
@@ -130,15 +138,17 @@ class HourQueries:
             for side in ("is_raw", "NOT is_raw")
         )
         columns = ", ".join((*KEY, *COUNTERS, *_SKETCHES, *_TIMES))
-        wanted = ", ".join(f"({k}, {a}, {v})" for k, a, v in moves)
+        move = f"bitXor(bitXor({_KEY_HASH}, {raw} * {_MIX_RAW}), {rolled} * {_MIX_ROLLED})"
+        # One string is parsed at once; a list of as many numbers takes seconds.
+        wanted = f"SELECT toUInt64(arrayJoin(splitByChar(',', '{','.join(map(str, moves))}')))"
         return (
             f"SELECT {', '.join(KEY)}, {signed}, {states}, {times} FROM ("
             f"SELECT {columns}, true AS is_raw FROM ({self._raw(rollup, copies)}) UNION ALL "
             f"SELECT {columns}, false AS is_raw FROM ({self._rolled(rollup)})) AS sides "
-            f"GROUP BY {', '.join(KEY)} HAVING ({_KEY_HASH}, {raw}, {rolled}) IN ({wanted})"
+            f"GROUP BY {', '.join(KEY)} HAVING {move} IN ({wanted})"
         )
 
-    def summary(self, rollup: Rollup, copies: Copies, moves: Iterable[tuple[int, int, int]]) -> str:
+    def summary(self, rollup: Rollup, copies: Copies, moves: Sequence[int]) -> str:
         """Add the differences up by bucket and cube: (bucket, cube, keys, one sum per counter)."""
         sums = ", ".join(f"sum({name})" for name in COUNTERS)
         return (
@@ -147,7 +157,7 @@ class HourQueries:
             "GROUP BY bucket, `cube` ORDER BY bucket, `cube`"
         )
 
-    def repair(self, rollup: Rollup, copies: Copies, moves: Iterable[tuple[int, int, int]]) -> str:
+    def repair(self, rollup: Rollup, copies: Copies, moves: Sequence[int]) -> str:
         """Insert the differences."""
         columns = ", ".join((*KEY, *COUNTERS, *_SKETCHES, *_TIMES))
         return f"INSERT INTO {rollup.table} ({columns}) {self.differences(rollup, copies, moves)}"
@@ -157,17 +167,19 @@ class HourQueries:
         return self.layout.readable("events")
 
     def _raw(self, rollup: Rollup, copies: Copies) -> str:
-        source = f"(SELECT * FROM {self._events} WHERE {self._in_hour('occurred_at')})"
+        in_hour = self._in_hour("occurred_at")
+        source = f"SELECT * FROM {self._events} WHERE {in_hour}"
         if copies.repeated:
-            # A first copy outside the hour wins over those in it, so it takes part at first.
-            elsewhere = f" UNION ALL SELECT * FROM {self._events} WHERE {self._elsewhere(copies.days)}"
-            both = f"SELECT * FROM {source}{elsewhere if copies.days else ''}"
+            # Copies outside the hour take part: where one of them was stored first, the hour counts none.
+            days = [self._elsewhere(copies.days)] if copies.days else []
+            copied = " UNION ALL ".join(f"SELECT * FROM {self._events} WHERE {at}" for at in (in_hour, *days))
+            repeated = f"SELECT {_ID} FROM ({copied}) GROUP BY 1 HAVING count() > 1"
             source = (
-                f"(SELECT * FROM (SELECT * FROM ({both}) AS copies "
-                f"ORDER BY {_FIRST_STORED} LIMIT 1 BY topic, event_id) "
-                f"WHERE {self._in_hour('occurred_at')})"
+                f"{source} AND {_ID} NOT IN ({repeated}) UNION ALL SELECT * FROM ("
+                f"SELECT * FROM ({copied}) WHERE {_ID} IN ({repeated}) "
+                f"ORDER BY {_FIRST_STORED} LIMIT 1 BY topic, event_id) WHERE {in_hour}"
             )
-        return rollup_select(rollup.bucket_function, source=source, parts=migrations.parts())
+        return rollup_select(rollup.bucket_function, source=f"({source})", parts=migrations.parts())
 
     def _rolled(self, rollup: Rollup) -> str:
         sums = ", ".join(f"sum(r.{name}) AS {name}" for name in COUNTERS)
@@ -185,8 +197,7 @@ class HourQueries:
         listed = ", ".join(f"'{day.isoformat()}'" for day in days)
         return (
             f"toDate(record_at) IN ({listed}) AND NOT ({self._in_hour('occurred_at')}) "
-            "AND (topic, event_id) IN "
-            f"(SELECT topic, event_id FROM {self._events} WHERE {self._in_hour('occurred_at')})"
+            f"AND {_ID} IN (SELECT {_ID} FROM {self._events} WHERE {self._in_hour('occurred_at')})"
         )
 
     def _in_hour(self, column: str) -> str:
@@ -206,6 +217,12 @@ def hours_with_data(layout: Layout, *, from_at: datetime, to_at: datetime) -> st
         f"SELECT DISTINCT toStartOfHour(bucket) AS hour FROM {minutes} WHERE `cube` = 'topic' AND {bucket}"
         ") ORDER BY at"
     )
+
+
+def mixed(keys: Hashes, *, raw: Hashes, rolled: Hashes) -> Hashes:
+    """Return one number for each difference: a key, its counters from raw events and those of the rollup."""
+    mix: Hashes = keys ^ (raw * np.uint64(_MIX_RAW)) ^ (rolled * np.uint64(_MIX_ROLLED))
+    return mix
 
 
 def no_counters() -> str:
