@@ -17,7 +17,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: run test test-kafka test-long lint types imports check wheel lock clean help
+.PHONY: run test test-kafka test-long bench lint types imports check wheel lock clean help
 
 ## Run
 
@@ -34,6 +34,9 @@ test-kafka: $(VENV)/.dev-ready  ## the integration tests on Apache Kafka (needs 
 
 test-long: $(VENV)/.dev-ready  ## the long forms: more kills, more events, memory over a million events
 	$(PYTEST) -m "slow and not kafka" $(ARGS)
+
+bench: $(VENV)/.dev-ready  ## the recorder against its peers, in turns; ARGS="--rounds 5 --json out.json" (docs/performance.md)
+	$(BIN)/python -m bench run $(ARGS)
 
 ## Check
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import sys
 import tempfile
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime, timedelta
@@ -23,9 +25,16 @@ from postloop.domain.errors import PostloopError
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Benchmarks; docs/performance.md explains them."
 )
-_out = Console(soft_wrap=False)
+# Wide enough for the table where the output is a file.
+_out = Console(width=None if sys.stdout.isatty() else 140)
 _err = Console(stderr=True)
 JsonFile = Annotated[Path | None, typer.Option("--json", help="Write every figure to this file.")]
+
+
+@app.callback()
+def main() -> None:
+    """Leave by way of an exception when told to stop: whatever was started is then stopped too."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
 
 
 @app.command()
@@ -59,6 +68,8 @@ def run(
         except PostloopError as error:
             raise _stop(str(error), code=3) from None
     _out.print(report.table(results))
+    for failure in report.failures(results):
+        _out.print(failure, style="red", markup=False, soft_wrap=True)
     if json_file:
         workload = {**asdict(plan), "average_bytes": tally.byte_count / tally.record_count}
         _write(json_file, _document(results, wanted, workload, asdict(tally.counts)))
@@ -102,7 +113,7 @@ def _rounds(
                 )
                 results.append(run_once(bench, variant, round_number=number))
                 bar.remove_task(task)
-                bar.console.print(_line(results[-1]), highlight=False)
+                bar.console.print(_line(results[-1]), highlight=False, markup=False, soft_wrap=True)
     return results, tally
 
 
@@ -170,9 +181,7 @@ def _document(
 
 def _line(result: Result) -> str:
     if result.figures is None:
-        return f"round {result.round_number + 1}  {result.variant:<11} failed: {result.failure}".replace(
-            "[", "\\["
-        )
+        return f"round {result.round_number + 1}  {result.variant:<11} failed: {result.failure}"
     figures = result.figures
     return (
         f"round {result.round_number + 1}  {result.variant:<11} {figures.events_per_s:>9,.0f} events/s, "

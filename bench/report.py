@@ -51,7 +51,7 @@ def table(results: Sequence[Result]) -> Table:
     shown = Table(
         title="From Kafka to exact aggregates in ClickHouse", caption=FOOTNOTE, caption_justify="left"
     )
-    shown.add_column("variant")
+    shown.add_column("variant", no_wrap=True)
     for name in (
         "events/s",
         "CPU s/M consumer",
@@ -63,9 +63,14 @@ def table(results: Sequence[Result]) -> Table:
         shown.add_column(name, justify="right")
     for variant, line in summary(results).items():
         shown.add_row(variant, *_cells(line))
-        for failure in line["failures"]:
-            shown.add_row("", f"[red]failed: {_escaped(failure)}[/]")
     return shown
+
+
+def failures(results: Sequence[Result]) -> list[str]:
+    """Return one line for each run that has no figures."""
+    return [
+        f"{r.variant}, round {r.round_number + 1}, failed: {r.failure}" for r in results if r.figures is None
+    ]
 
 
 def _cells(line: dict[str, Any]) -> list[str]:
@@ -89,10 +94,6 @@ def in_cell(value: Spread | None, *, digits: int, unit: str = "") -> str:
     if value.low == value.high:
         return middle
     return f"{middle} ({value.low:,.{digits}f} to {value.high:,.{digits}f})"
-
-
-def _escaped(text: str) -> str:
-    return text.replace("[", "\\[")
 
 
 def title_of(variant: str) -> str:
