@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import gc
 import logging
 import sys
 from typing import Final
 
 import faust
+import pyarrow as pa
 
 from postloop.adapters.telemetry import configure, get_logger
 from postloop.domain.errors import PostloopError
@@ -17,6 +20,8 @@ from postloop_streams.recorder.app import RecorderApp
 ROLES: Final = {"recorder": RecorderApp}
 EXIT_USAGE: Final = 2
 EXIT_UNREACHABLE: Final = 3
+# <malloc.h>
+_M_ARENA_MAX: Final = -8
 
 
 def main(arguments: list[str]) -> int:
@@ -41,6 +46,7 @@ def main(arguments: list[str]) -> int:
     if problems:
         return EXIT_UNREACHABLE
     tune_garbage_collector()
+    tune_allocators()
     get_logger("postloop").info("worker_starting", role=arguments[0], brokers=settings.kafka_brokers)
     worker = faust.Worker(role.app, loglevel=settings.log_level, quiet=True, override_logging=False)
     # It writes terminal codes between the log lines.
@@ -64,6 +70,17 @@ def tune_garbage_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(200_000, 50, 1000)
+
+
+def tune_allocators() -> None:
+    """Give memory back after a burst, so that a worker stays as large as its work.
+
+    Arrow's own pool and glibc's arenas (one per thread and core) keep what they once had: a worker that caught up
+    after an outage stayed 70 MB larger.
+    """
+    pa.set_memory_pool(pa.system_memory_pool())
+    with contextlib.suppress(OSError, AttributeError):  # only glibc has it
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
 
 
 if __name__ == "__main__":

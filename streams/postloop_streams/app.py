@@ -35,7 +35,7 @@ def create_app(settings: Settings, *, role: str, data_dir: Path) -> faust.App:
         broker_heartbeat_interval=session_s / 4,
         broker_request_timeout=max(_REQUEST_TIMEOUT_S, session_s + 10),
         broker_max_poll_interval=_MAX_POLL_INTERVAL_S,
-        broker_max_poll_records=5_000,
+        broker_max_poll_records=2_000,
         broker_commit_interval=1.0,
         broker_check_crcs=True,
         consumer_auto_offset_reset="earliest",

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from postloop.adapters.migration_render import Layout
 from postloop.adapters.rollup_repair import (
     pending_hours,
     queue_hours,
@@ -16,6 +17,7 @@ from postloop.adapters.rollup_repair import (
     stored_hours,
     work_queue,
 )
+from postloop.adapters.rollup_screen import hours_that_agree
 from tests.support.database import Database, Row, event, migrated_database, recently
 
 ROLLUPS = ("rollup_minute", "rollup_hour")
@@ -333,9 +335,27 @@ def test_noted_hours_are_repaired_and_noted_as_done(db: Database) -> None:
     assert work_queue(db.client).hours == []
 
 
+def test_an_hour_that_agrees_needs_no_close_look_and_one_that_lost_a_rollup_row_does(db: Database) -> None:
+    good, bad = recently(), recently() - timedelta(hours=2)
+    db.insert(mixed_rows(good))
+    db.insert(mixed_rows(bad))
+    layout, hours = Layout(""), [at.replace(minute=0, second=0, microsecond=0) for at in (good, bad)]
+    assert hours_that_agree(db.client, layout, hours) == set(hours)
+    db.client.command(
+        "ALTER TABLE rollup_minute DELETE WHERE toStartOfHour(bucket) = {hour:DateTime} SETTINGS mutations_sync = 2",
+        parameters={"hour": hours[1]},
+    )
+    assert hours_that_agree(db.client, layout, hours) == {hours[0]}
+    queue_hours(db.client, hours, "healed")
+    compared: list[datetime] = []
+    assert work_queue(db.client, on_hour=compared.append).difference_count > 0
+    assert compared == [hours[1]] and pending_hours(db.client) == []
+
+
 def test_an_hour_noted_while_it_is_compared_stays_noted(db: Database) -> None:
     at = recently()
     db.insert(mixed_rows(at))
+    db.client.command("TRUNCATE TABLE rollup_hour")  # else it agrees at first sight
     queue_hours(db.client, [at], "first")
     work_queue(db.client, on_hour=lambda hour: queue_hours(db.client, [hour], "second"))
     assert [note.reason for note in pending_hours(db.client)] == ["second"]

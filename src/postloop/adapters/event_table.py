@@ -55,13 +55,13 @@ def event_table(rows: EventRows) -> pa.Table:
     count = len(rows)
     names = ["topic", "topic_id", "partition", "offset", "index", "record_at", "event_type"]
     arrays = [
-        _repeat(rows.topic, count),
-        _repeat(rows.topic_id, count),
+        repeated(rows.topic, count),
+        repeated(rows.topic_id, count),
         pa.array(rows.partitions, pa.int32()),
         pa.array(rows.offsets, pa.int64()),
         pa.array(rows.indexes, pa.uint32()),
         pa.array(rows.timestamps_ms, pa.int64()).cast(_MOMENT),
-        _repeat(rows.event_type, count),
+        repeated(rows.event_type, count),
     ]
     for name, values in columns_of(rows.event_type, rows.events).items():
         names.append(name)
@@ -70,10 +70,13 @@ def event_table(rows: EventRows) -> pa.Table:
 
 
 def joined(tables: Iterable[pa.Table], *, stored_at: datetime) -> pa.Table:
-    """Return one table of one chunk; a column that a part lacks is null there, which ClickHouse reads as default."""
-    table = pa.concat_tables(list(tables), promote_options="default").combine_chunks()
+    """Return one table; a column that a part lacks is null there, which ClickHouse reads as its default."""
+    table = pa.concat_tables(list(tables), promote_options="default")
     return table.append_column("stored_at", pa.repeat(pa.scalar(stored_at, _MOMENT), len(table)))
 
 
-def _repeat(text: str, count: int) -> pa.Array:
-    return pa.repeat(pa.scalar(text, pa.string()), count)
+def repeated(text: str, count: int) -> pa.DictionaryArray:
+    """Return a column of one text, which takes one byte a row."""
+    return pa.DictionaryArray.from_arrays(
+        pa.repeat(pa.scalar(0, pa.int8()), count), pa.array([text], pa.string())
+    )

@@ -18,6 +18,7 @@ from clickhouse_connect.driver.client import Client
 
 from postloop.adapters.clickhouse import translated
 from postloop.adapters.rollup_compare import Difference, Judge, Judgement, read_store, stored_hours
+from postloop.adapters.rollup_screen import hours_that_agree
 from postloop.adapters.rollup_sql import Rollup
 
 __all__ = [
@@ -123,19 +124,22 @@ def pending_hours(client: Client) -> list[QueuedHour]:
 
 
 def work_queue(client: Client, *, limit: int = 24, **options: Any) -> RepairReport:
-    """Repair the oldest `limit` noted hours; what did not come to rest stays noted.
+    """Repair the oldest `limit` noted hours that do not agree at first sight; what did not come to rest stays noted.
 
     Args:
         client: A connection to the database.
-        limit: Hours of one call.
+        limit: Hours of one call that are compared closely.
         options: For `repair_hours`.
     """
     noted = pending_hours(client)
-    hours = sorted({note.hour for note in noted})[:limit]
+    hours = sorted({note.hour for note in noted})
     if not hours:
         return RepairReport()
-    report = repair_hours(client, hours, **options)
-    settled = set(hours) - set(report.busy_hours)
+    agreed = hours_that_agree(client, read_store(client).layout, hours)
+    closely = [hour for hour in hours if hour not in agreed][:limit]
+    report = repair_hours(client, closely, **options)
+    report.hours = sorted({*report.hours, *agreed})
+    settled = agreed | (set(closely) - set(report.busy_hours))
     if not options.get("dry_run"):
         # Only the notes seen before the comparison: an hour noted meanwhile is compared again.
         done = [(note.hour, note.queued_at, 1, note.reason) for note in noted if note.hour in settled]
@@ -163,7 +167,7 @@ class _HourRepair:
                 self._report(judgements)
             elif not dry_run:
                 self._repair(judgements)
-            if not busy and (dry_run or not any(judgement.moves for judgement in judgements)):
+            if not busy and (dry_run or not any(len(judgement.moves) for judgement in judgements)):
                 return
             if busy and not last:
                 time.sleep(min(2.0, 0.1 * 2**attempt))
@@ -171,7 +175,7 @@ class _HourRepair:
 
     def _repair(self, judgements: Sequence[Judgement]) -> None:
         for judgement in judgements:
-            if judgement.moves:
+            if len(judgement.moves):
                 number = self.seen.get(judgement.state, 0)
                 if not number:
                     self._report([judgement])

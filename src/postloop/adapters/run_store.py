@@ -8,6 +8,7 @@ view that missed them gets them and one that has them drops them.
 
 from __future__ import annotations
 
+import io
 import re
 import time
 import uuid
@@ -22,6 +23,7 @@ import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 
 from postloop.adapters.clickhouse import translated
+from postloop.adapters.event_table import repeated
 from postloop.domain.errors import PostloopError
 
 INSERT_COMMENT: Final = "postloop-recorder"
@@ -147,12 +149,7 @@ class ClickHouseRunStore:
             UnavailableError: Not stored, or not known whether it was.
             RefusedError: Not stored: the server does not take such rows.
         """
-        rows = rows.append_column(
-            "run_id", pa.array([run_id]).dictionary_encode().take(pa.array([0] * len(rows)))
-        )
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, rows.schema) as writer:
-            writer.write_table(rows)
+        body = _arrow_stream(rows.append_column("run_id", repeated(run_id, len(rows))))
         settings = {
             **self._exact,
             **_ONE_BLOCK,
@@ -160,13 +157,12 @@ class ClickHouseRunStore:
             "log_comment": f"{INSERT_COMMENT} {run_id}",
             "max_execution_time": max(1, int(time_limit_s)),
         }
+        names = ", ".join(f"`{name}`" for name in [*rows.column_names, "run_id"])
         with translated("insert into events"):
-            self._client.raw_insert(
-                "events",
-                rows.column_names,
-                sink.getvalue().to_pybytes(),
-                settings=settings,
-                fmt="ArrowStream",
+            # As a command: the client's insert methods send a request again by themselves when the connection
+            # breaks, and an insert whose fate is unknown must be looked into first.
+            self._client.command(
+                f"INSERT INTO events ({names}) FORMAT ArrowStream", data=body, settings=settings
             )
 
     def row_count(self, run_id: str) -> int:
@@ -183,8 +179,9 @@ class ClickHouseRunStore:
         before = self.row_count(run_id)
         columns = ", ".join(f"`{name}`" for name in self._event_columns())
         # One thread and this order: without them a large run came back in other blocks and was stored again.
+        # The columns are the table's own.
         sql = (
-            f"INSERT INTO events ({columns}) SELECT {columns} FROM events "
+            f"INSERT INTO events ({columns}) SELECT {columns} FROM events "  # noqa: S608
             "WHERE toDate(record_at) = {day:Date} AND run_id = {run:String} "
             "ORDER BY topic, `partition`, `offset`, `index`"
         )
@@ -332,6 +329,18 @@ class ClickHouseRunStore:
     def _query(self, sql: str, **parameters: Any) -> Any:
         with translated("ClickHouse"):
             return self._client.query(sql, parameters=parameters)
+
+
+def _arrow_stream(rows: pa.Table) -> bytes:
+    """Return the table as one batch of an Arrow stream.
+
+    One batch, because the engine numbers the blocks under a token as they come: a run that was sent in several was
+    stored a second time when it was healed from its rows, which are one block (tried).
+    """
+    sink = io.BytesIO()  # gives its bytes away without a copy, which Arrow's own sink does not
+    with pa.ipc.new_stream(sink, rows.schema) as writer:
+        writer.write_table(rows.combine_chunks(), max_chunksize=max(1, len(rows)))
+    return sink.getvalue()
 
 
 def _aware(moment: datetime) -> datetime:

@@ -34,7 +34,7 @@ log = structlog.stdlib.get_logger("postloop.recorder")
 # What a stopping worker takes to store what it already took in. Seconds.
 DRAIN_S: Final = 3.0
 # Fetched lists that wait for the agent; more would only wait, and take memory.
-_QUEUED_BATCHES: Final = 4
+_QUEUED_BATCHES: Final = 2
 _LAG_EVERY_S: Final = 5.0
 _EXIT_FAILED: Final = 1
 

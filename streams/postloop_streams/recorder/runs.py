@@ -90,10 +90,10 @@ class Run:
             self._tables.append(event_table(self._pending.pop(rows.topic)))
 
     def table(self, *, stored_at: datetime) -> pa.Table | None:
-        """Return all rows, each partition's in log order; None when there are none."""
-        self._tables += [event_table(rows) for rows in self._pending.values()]
-        self._pending.clear()
-        return joined(self._tables, stored_at=stored_at) if self._tables else None
+        """Return all rows, each partition's in log order, and hold them no longer; None when there are none."""
+        tables = self._tables + [event_table(rows) for rows in self._pending.values()]
+        self._tables, self._pending = [], {}
+        return joined(tables, stored_at=stored_at) if tables else None
 
 
 class RunQueue:
