@@ -21,7 +21,7 @@ from bench import meter, stack
 from bench.processes import BenchError, wait_until
 from bench.registry import VARIANTS
 from bench.running import POLL_S, start_consumer
-from bench.workload import Plan, generate
+from bench.workload import Plan, Record, generate
 from postloop.domain.event_types import topic_name
 
 _PARTITIONS: Final = 4
@@ -151,7 +151,7 @@ async def _produce(plan: LatencyPlan, brokers: str, watch: Watch) -> None:
         while sent < total:
             due = min(total, int((time.monotonic() - started) * plan.rate_per_s)) - sent
             for record in islice(records, due):
-                await _send(producer, record.event_type, record, watch if sent >= warm_up else None)
+                await _send(producer, record, watch if sent >= warm_up else None)
                 sent += 1
             await asyncio.sleep(_TICK_S)
         await producer.flush()
@@ -159,17 +159,11 @@ async def _produce(plan: LatencyPlan, brokers: str, watch: Watch) -> None:
         await producer.stop()
 
 
-async def _send(producer: AIOKafkaProducer, kind: str, record: object, watch: Watch | None) -> None:
-    at = time.time()
-    topic = topic_name(record.event_type, prefix=stack.PREFIX)  # type: ignore[attr-defined]
-    future = await producer.send(
-        topic,
-        record.value,
-        key=record.key,
-        partition=record.partition,  # type: ignore[attr-defined]
-    )
+async def _send(producer: AIOKafkaProducer, record: Record, watch: Watch | None) -> None:
+    at, stored_as = time.time(), topic_name(record.event_type)
+    topic = topic_name(record.event_type, prefix=stack.PREFIX)
+    future = await producer.send(topic, record.value, key=record.key, partition=record.partition)
     if watch is not None:
-        stored_as = f"email.{kind}"
         future.add_done_callback(
             lambda done: watch.produced(stored_as, done.result().partition, done.result().offset, at)
         )

@@ -45,7 +45,7 @@ def broker(directory: Path, *, partitions: int) -> Iterator[str]:
     with Process(broker_command(port), log_path=directory / "broker.log") as process:
         wait_until(lambda: is_listening("127.0.0.1", port), what="the broker", process=process)
         settings = Settings(
-            _env_file=None,  # type: ignore[call-arg]
+            _env_file=None,
             kafka_brokers=address,
             topic_prefix=PREFIX,
             topic_partitions=partitions,
@@ -129,7 +129,7 @@ def clickhouse(directory: Path) -> Iterator[Store]:
     port = free_port()
     argv = [sys.executable, "-m", "postloop.embedded.chserver", "--path", str(directory / "clickhouse")]
     settings = Settings(
-        _env_file=None,  # type: ignore[call-arg]
+        _env_file=None,
         clickhouse_url=f"http://127.0.0.1:{port}",
         data_dir=directory,
     )
