@@ -140,7 +140,7 @@ def test_a_memory_of_tokens_that_is_too_short_is_a_problem(table: str) -> None:
 def test_an_engine_without_roles_gives_a_notice_and_no_error() -> None:
     db = bare_database()
     (notice,) = migrations.apply(db.client, db.settings).notices
-    assert "postloop_reader was not made" in notice
+    assert "the role postloop_reader was not made" in notice
 
 
 def test_a_reader_needs_rights_on_the_views_only() -> None:

@@ -109,6 +109,13 @@ def test_engines_are_replicated_on_a_cluster(engine: str, on_cluster: str) -> No
     assert render(f"{{{{engine {engine}}}}}", parts={}, layout=CLUSTER) == on_cluster
 
 
+def test_a_table_for_every_node_has_one_path_and_a_name_per_node() -> None:
+    engine = CLUSTER.engine_everywhere("ReplacingMergeTree(at)")
+    path = "/clickhouse/tables/all/{database}/{table}"
+    assert engine == f"ReplicatedReplacingMergeTree('{path}', '{{shard}}-{{replica}}', at)"
+    assert NODE.engine_everywhere("ReplacingMergeTree(at)") == "ReplacingMergeTree(at)"
+
+
 def test_a_view_and_its_twin_differ_in_the_instant_only() -> None:
     views = {
         text.split()[4]: text.split("\nAS\n", 1)[1]

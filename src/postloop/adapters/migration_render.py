@@ -61,6 +61,11 @@ class Layout:
         places = ["'/clickhouse/tables/{shard}/{database}/{table}'", "'{replica}'"]
         return f"Replicated{name}({', '.join(places + ([arguments] if arguments else []))})"
 
+    def engine_everywhere(self, engine: str) -> str:
+        """Return the engine clause of a table that is the same on every node, whatever its shard."""
+        everywhere = self.engine(engine).replace("/{shard}/", "/all/")
+        return everywhere.replace("'{replica}'", "'{shard}-{replica}'")
+
     def dedup_settings(self) -> str:
         """Return the table settings that bound the memory of insert tokens."""
         if not self.cluster:

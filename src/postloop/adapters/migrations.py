@@ -127,7 +127,12 @@ def apply(
         RefusedError: ClickHouse refused a statement; run again after the cause is gone.
     """
     layout, outcome = layout_of(settings), Outcome()
-    _command(client, _MIGRATIONS_TABLE.format(on_cluster=layout.on_cluster, engine=_everywhere(layout)))
+    _command(
+        client,
+        _MIGRATIONS_TABLE.format(
+            on_cluster=layout.on_cluster, engine=layout.engine_everywhere("ReplacingMergeTree(applied_at)")
+        ),
+    )
     todo = [(migration, migration.statements(layout)) for migration in pending(client, settings)]
     done, total = 0, sum(len(statements) for _, statements in todo)
     for migration, statements in todo:
@@ -190,8 +195,8 @@ def ensure_reader(client: Client, settings: Settings) -> list[str]:
         if error.code not in _NO_ROLES:
             raise
         return [
-            f"this ClickHouse keeps no roles (error {error.code}): {READER_ROLE} was not made, "
-            "whoever can connect can read everything"
+            f"the role {READER_ROLE} was not made (ClickHouse error {error.code}): "
+            "here no roles are kept, or the user may not make them"
         ]
     return []
 
@@ -263,14 +268,6 @@ def _missing(present: list[Applied], known: tuple[Migration, ...]) -> list[Migra
     return list(known[len(present) :])
 
 
-def _everywhere(layout: Layout) -> str:
-    """Return the engine of a table that is the same on every node of a cluster, whatever its shard."""
-    if not layout.cluster:
-        return "ReplacingMergeTree(applied_at)"
-    path = "/clickhouse/tables/all/{database}/{table}"
-    return f"ReplicatedReplacingMergeTree('{path}', '{{shard}}-{{replica}}', applied_at)"
-
-
 def _ttl(column: str, keep: timedelta) -> str:
     return f"{column} + toIntervalSecond({int(keep.total_seconds())})"
 
@@ -282,20 +279,13 @@ def _texts(suffix: str) -> Iterator[tuple[str, str]]:
 
 
 def _definitions(client: Client) -> list[tuple[str, str]]:
-    query = (
-        "SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase() ORDER BY name"
-    )
+    query = "SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase() ORDER BY 1"
     return [(str(name), str(definition)) for name, definition in _rows(client, query)]
 
 
 def _remember(client: Client, migration: Migration) -> None:
-    _command(
-        client,
-        _REMEMBER,
-        version=migration.version,
-        name=migration.name,
-        checksum=migration.checksum,
-    )
+    values = {"version": migration.version, "name": migration.name, "checksum": migration.checksum}
+    _command(client, _REMEMBER, **values)
 
 
 def _rows(client: Client, query: str) -> list[tuple[Any, ...]]:
