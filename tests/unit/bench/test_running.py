@@ -1,9 +1,8 @@
 """How often rows are counted while a run lasts."""
 
+from bench.running import POLL_S, pause_s
 from hypothesis import given
 from hypothesis import strategies as st
-
-from bench.running import POLL_S, pause_s
 
 
 @given(st.integers(-10, 60_000))
