@@ -15,17 +15,15 @@ from clickhouse_connect.driver.client import Client
 
 from postloop.adapters.clickhouse import translated
 from postloop.adapters.migration_render import Layout
-from postloop.adapters.rollup_sql import ROLLUPS
+from postloop.adapters.rollup_sql import ROLLUPS, Rollup
 
 HOURS_PER_QUERY: Final = 1_000
-# An event may be stored up to a day before it occurred.
-_STORED_BEFORE: Final = timedelta(hours=25)
 
 
 def hours_that_agree(client: Client, layout: Layout, hours: Sequence[datetime]) -> set[datetime]:
     """Return those of the hours whose rollups count as many events as are stored raw, repeats included.
 
-    The rollups are read first: rows that arrive meanwhile can only make an hour look different, never equal.
+    The raw rows are counted before and after the rollups: an hour that moved meanwhile does not agree.
 
     Raises:
         UnavailableError, RefusedError: ClickHouse cannot be asked.
@@ -33,33 +31,40 @@ def hours_that_agree(client: Client, layout: Layout, hours: Sequence[datetime]) 
     agreed: set[datetime] = set()
     for start in range(0, len(hours), HOURS_PER_QUERY):
         part = sorted(hours[start : start + HOURS_PER_QUERY])
-        rolled = [
-            _counts(
-                client,
-                f"SELECT toUnixTimestamp(toStartOfHour(bucket)) AS h, sum(event_count) "  # noqa: S608  our own names
-                f"FROM {layout.readable(rollup.table)} WHERE cube = 'topic' "
-                "AND bucket >= {first:DateTime} AND bucket < {end:DateTime} AND h IN {hours:Array(UInt32)} GROUP BY h",
-                part,
-            )
-            for rollup in ROLLUPS
-        ]
-        raw = _counts(
-            client,
-            f"SELECT toUnixTimestamp(toStartOfHour(occurred_at)) AS h, count() "  # noqa: S608  our own names
-            f"FROM {layout.readable('events')} WHERE record_at >= {{stored:DateTime}} "
-            "AND occurred_at >= {first:DateTime} AND occurred_at < {end:DateTime} "
-            "AND h IN {hours:Array(UInt32)} GROUP BY h",
-            part,
-        )
-        agreed |= {hour for hour in part if all(counts.get(hour, 0) == raw.get(hour, 0) for counts in rolled)}
+        before = _raw_counts(client, layout, part)
+        rolled = [_rolled_counts(client, layout, rollup, part) for rollup in ROLLUPS]
+        after = _raw_counts(client, layout, part)
+        agreed |= {
+            hour for hour in part if len({counts.get(hour, 0) for counts in (before, *rolled, after)}) == 1
+        }
     return agreed
+
+
+def _raw_counts(client: Client, layout: Layout, hours: Sequence[datetime]) -> dict[datetime, int]:
+    query = (
+        "SELECT toUnixTimestamp(toStartOfHour(occurred_at)) AS h, count() "  # noqa: S608  our own names
+        f"FROM {layout.readable('events')} "
+        "WHERE occurred_at >= {first:DateTime} AND occurred_at < {end:DateTime} "
+        "AND h IN {hours:Array(UInt32)} GROUP BY h"
+    )
+    return _counts(client, query, hours)
+
+
+def _rolled_counts(
+    client: Client, layout: Layout, rollup: Rollup, hours: Sequence[datetime]
+) -> dict[datetime, int]:
+    query = (
+        "SELECT toUnixTimestamp(toStartOfHour(bucket)) AS h, sum(event_count) "  # noqa: S608  our own names
+        f"FROM {layout.readable(rollup.table)} WHERE `cube` = 'topic' "
+        "AND bucket >= {first:DateTime} AND bucket < {end:DateTime} AND h IN {hours:Array(UInt32)} GROUP BY h"
+    )
+    return _counts(client, query, hours)
 
 
 def _counts(client: Client, query: str, hours: Sequence[datetime]) -> dict[datetime, int]:
     parameters = {
         "first": hours[0],
         "end": hours[-1] + timedelta(hours=1),
-        "stored": hours[0] - _STORED_BEFORE,
         "hours": [int(hour.timestamp()) for hour in hours],
     }
     with translated("the hours cannot be counted"):
