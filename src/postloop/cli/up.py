@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,8 +21,8 @@ from postloop.embedded.stack_state import data_directory_lock
 from postloop.embedded.supervisor import StartError
 
 _TRY_NEXT = """Try next, in another terminal:
-  postloop simulate --events 10000 --truth truth.json
-  postloop verify --truth truth.json
+  {postloop} simulate --events 10000 --truth truth.json
+  {postloop} verify --truth truth.json
   curl '{clickhouse}' --data "SELECT * FROM v_domain_counts WHERE window = '1h' LIMIT 5 FORMAT Vertical"
 """
 
@@ -116,5 +118,10 @@ class _Narrator:
         table.add_row("data, logs", str(self._directory), "")
         out.print(table)
         out.print(f"\n[yellow]{KEEPS_NOTHING}[/]\n")
-        out.print(_TRY_NEXT.format(clickhouse=ready["clickhouse"]), markup=False)
+        out.print(_TRY_NEXT.format(postloop=_as_called(), clickhouse=ready["clickhouse"]), markup=False)
         out.print("Ctrl-C stops everything.")
+
+
+def _as_called() -> str:
+    """Return how another command of ours is typed here: by name when the shell finds it, else by its path."""
+    return "postloop" if shutil.which("postloop") else sys.argv[0]
