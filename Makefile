@@ -33,7 +33,7 @@ test-kafka: $(VENV)/.dev-ready  ## the integration tests on Apache Kafka (needs 
 	POSTLOOP_TEST_BROKER=kafka $(PYTEST) -m "integration and not slow" $(ARGS)
 
 test-long: $(VENV)/.dev-ready  ## the long forms: more kills, more events, memory over a million events
-	$(PYTEST) -m "slow and not kafka" $(ARGS)
+	POSTLOOP_TEST_LONG=1 $(PYTEST) -m "(slow or exactness) and not kafka" $(ARGS)
 
 bench: $(VENV)/.dev-ready  ## the recorder against its peers, in turns; ARGS="--rounds 5 --json out.json" (docs/performance.md)
 	$(BIN)/python -m bench run $(ARGS)

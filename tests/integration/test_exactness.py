@@ -13,7 +13,7 @@ from tests.support.brokers import Broker
 from tests.support.cutting_proxy import CuttingProxy
 from tests.support.stack import Stack, Traffic, rounds, seeded
 
-pytestmark = pytest.mark.timeout(1800)
+pytestmark = [pytest.mark.exactness, pytest.mark.timeout(7200)]
 
 
 @pytest.fixture
