@@ -192,7 +192,8 @@ def test_a_new_owner_waits_for_an_insert_that_still_runs_and_ends_one_that_does_
 def test_a_repeated_dead_letter_replaces_the_first(db: Database, store: ClickHouseRunStore) -> None:
     letter = {
         "event_id": "e", "topic": "email.send", "topic_id": "t", "partition": 0, "offset": 7, "index": -1,
-        "key_base64": "", "value_base64": "YQ==", "stage": "decode", "error_code": "not_json", "errors": "[]", "at": NOW,
+        "key_base64": "", "value_base64": "YQ==", "stage": "decode", "error_code": "not_json", "errors": "[]",
+        "at": NOW,
     }  # fmt: skip
     store.keep_dead_letters([letter, {**letter, "offset": 8}])
     store.keep_dead_letters([letter])
