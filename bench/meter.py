@@ -76,7 +76,7 @@ def assigned_at(log: str) -> float | None:
 
 
 def started_at(file: Path) -> float | None:
-    """Return the moment that a peer noted for its first fetched record; None: not yet."""
+    """Return the moment that a peer noted for its assignment or its first record; None: not yet."""
     try:
         return float(file.read_text())
     except (OSError, ValueError):

@@ -13,10 +13,10 @@ from bench.stats import Spread, ratios, spread
 
 BASE: Final = "postloop"
 FOOTNOTE: Final = (
-    "Medians (smallest to largest). Clock: first fetched record (postloop: assignment of its partitions, which is "
-    "earlier) to the last row visible, counted over HTTP every 20 ms near the end; that is in ClickHouse's CPU. "
-    "CPU: seconds per million records. The peers are at least once, without deduplication or insert runs, and faust-each acks "
-    "before a row is stored: all to their advantage. ceiling does not look up addresses and providers."
+    "Medians (smallest to largest). Clock: assignment of partitions (quix, bytewax: first record, which is "
+    "later) to the last row visible, counted over HTTP every 20 ms near the end; that is in ClickHouse's CPU. "
+    "CPU: seconds per million records. The peers are at least once, without deduplication or insert runs, and "
+    "faust-each acks before a row is stored: all to their advantage. ceiling does not look up addresses and providers."
 )
 
 

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 
 from bench.peers.common import BATCH_ROWS, SESSION_TIMEOUT_MS, Job, Place, Sink, check_many, job
 from postloop.domain.event_types import EventType
+
+
+class NoteStart(ConsumerRebalanceListener):
+    """Starts the clock."""
+
+    def __init__(self, at: Job) -> None:
+        self._at = at
+
+    def on_partitions_revoked(self, revoked: Any) -> None:
+        """Nothing to do."""
+
+    def on_partitions_assigned(self, assigned: Any) -> None:
+        """Note the moment."""
+        self._at.note_start()
 
 
 async def consume(at: Job) -> None:
     """Read until cancelled."""
     sink = Sink(at)
     consumer = AIOKafkaConsumer(
-        *at.topics,
         bootstrap_servers=at.brokers,
         group_id=at.group,
         auto_offset_reset="earliest",
@@ -23,13 +37,13 @@ async def consume(at: Job) -> None:
         max_partition_fetch_bytes=4 << 20,
         check_crcs=False,
     )
+    consumer.subscribe(list(at.topics), listener=NoteStart(at))
     await consumer.start()
     try:
         while True:
             fetched = await consumer.getmany(timeout_ms=500, max_records=BATCH_ROWS)
             if not fetched:
                 continue
-            at.note_first()
             by_kind: dict[EventType, tuple[list[bytes], list[Place]]] = {}
             for tp, records in fetched.items():
                 values, places = by_kind.setdefault(at.topics[tp.topic], ([], []))

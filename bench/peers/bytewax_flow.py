@@ -51,7 +51,7 @@ def flow_of() -> Dataflow:
     def check(message: Any) -> Any:
         if not seen:
             seen.append(True)
-            at.note_first()
+            at.note_start()
         kind = at.topics[message.topic]
         timestamp_ms = message.timestamp[1] if isinstance(message.timestamp, tuple) else message.timestamp
         place = Place(message.topic, message.partition, message.offset, timestamp_ms)

@@ -91,7 +91,6 @@ def consume(at: Job) -> None:
                 running.result()
                 running = None
             if by_kind:
-                at.note_first()
                 running = pool.submit(insert, by_kind)
 
 

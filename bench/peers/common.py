@@ -1,7 +1,7 @@
 """What the peers share: where to read, how to validate with the project's contract, how to insert.
 
 They are at-least-once, know no deduplication and no insert runs. All are told by the environment (BENCH_*) where
-broker, topics and ClickHouse are; the first record fetched is noted in a file.
+broker, topics and ClickHouse are; the start of the clock is noted in a file.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Job:
     started_file: Path
     data_dir: Path
 
-    def note_first(self) -> None:
-        """Note the moment of the first fetched record; later calls change nothing."""
+    def note_start(self) -> None:
+        """Note the moment of the assignment, or of the first record; later calls change nothing."""
         if not self.started_file.exists():
             self.started_file.write_text(repr(time.time()))
 

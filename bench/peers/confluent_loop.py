@@ -20,7 +20,7 @@ def consumer_of(at: Job) -> Consumer:
             "max.partition.fetch.bytes": 4 << 20,
         }
     )
-    consumer.subscribe(list(at.topics))
+    consumer.subscribe(list(at.topics), on_assign=lambda *_: at.note_start())
     return consumer
 
 
@@ -31,7 +31,6 @@ def consume(at: Job) -> None:
         messages = [m for m in consumer.consume(BATCH_ROWS, timeout=0.5) if not m.error()]
         if not messages:
             continue
-        at.note_first()
         by_kind: dict[EventType, tuple[list[bytes], list[Place]]] = {}
         for message in messages:
             topic = message.topic()

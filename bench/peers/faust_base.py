@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import faust
 
 from bench.peers.common import SESSION_TIMEOUT_MS, Job
@@ -9,7 +11,7 @@ from bench.peers.common import SESSION_TIMEOUT_MS, Job
 
 def make_app(at: Job, *, buffer_records: int) -> faust.App:
     """Return an app that reads from the beginning."""
-    return faust.App(
+    app = faust.App(
         at.group,
         broker=f"kafka://{at.brokers}",
         store="memory://",
@@ -24,6 +26,12 @@ def make_app(at: Job, *, buffer_records: int) -> faust.App:
         broker_check_crcs=False,
         stream_buffer_maxsize=buffer_records,
     )
+
+    async def note_start(sender: Any, assigned: set[Any], **_: Any) -> None:
+        at.note_start()
+
+    app.on_partitions_assigned.connect(note_start, weak=False)
+    return app
 
 
 def raw_topic(app: faust.App, name: str) -> faust.TopicT:

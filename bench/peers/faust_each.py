@@ -27,11 +27,7 @@ def main() -> None:
 
     def agent_of(topic: str, kind: EventType) -> None:
         async def validate(stream: Any) -> None:
-            at_first = True
             async for event in stream.events():
-                if at_first:
-                    at.note_first()
-                    at_first = False
                 waiting[kind].add(Place(*place_of(event)), check_one(kind, event.value))
                 if len(waiting[kind]) >= BATCH_ROWS:
                     await flush(kind)

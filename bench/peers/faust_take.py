@@ -21,7 +21,6 @@ def main() -> None:
     def agent_of(topic: str, kind: EventType) -> None:
         async def record(stream: Any) -> None:
             async for events in stream.take_events(_TAKE, within=_WITHIN_S):
-                at.note_first()
                 places = [Place(*place_of(event)) for event in events]
                 rows = check_many(kind, [event.value for event in events], places)
                 await asyncio.to_thread(sink.store, kind, rows)

@@ -50,7 +50,7 @@ def main() -> None:
         def check(value: bytes) -> Any:
             if not seen:
                 seen.append(True)
-                at.note_first()
+                at.note_start()
             return check_one(kind, value)
 
         frame = app.dataframe(app.topic(topic, value_deserializer="bytes", key_deserializer="bytes"))
