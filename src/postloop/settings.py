@@ -128,7 +128,7 @@ class Settings(BaseSettings):
     retry_budget: Duration = Field(
         timedelta(days=1), description="The worker stops when storing failed for this long"
     )
-    buffer_max_rows: int = Field(20_000, ge=1000, description="Rows a worker holds in memory at most")
+    buffer_max_rows: int = Field(10_000, ge=1000, description="Rows a worker holds in memory at most")
     invalid_max_ratio: float = Field(
         0.95,
         gt=0,

@@ -34,6 +34,8 @@ from mode.utils.futures import notify
 SCHEME: Final = "postloop"
 # Faust fixes 1500 ms: a fetch that waits for drained partitions then holds up the next fetch of the others.
 FETCH_MAX_WAIT_MS: Final = 100
+# A worker that catches up holds one answer of each broker; aiokafka would allow 50 MB.
+FETCH_MAX_BYTES: Final = 8 << 20
 # Records given to ordinary agents between two turns of the event loop.
 _RECORDS_PER_TURN: Final = 100
 
@@ -129,11 +131,12 @@ def _resume(coroutine: Coroutine[Any, Any, None], pending: Any) -> Generator[Any
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
-    """Faust's consumer thread with a shorter fetch wait."""
+    """Faust's consumer thread with a shorter fetch wait and smaller answers."""
 
     def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
+        consumer._fetch_max_bytes = FETCH_MAX_BYTES
         return consumer
 
 

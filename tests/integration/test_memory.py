@@ -17,7 +17,7 @@ from tests.support.stack import Stack
 
 EVENTS = 1_000_000
 OUTAGE_S = 60
-# Everything is imported, connected and has seen one buffer's worth of records by then.
+# A backlog that the recorder finds at its start: its buffers have been full once before the measuring begins.
 WARM_UP_EVENTS = 200_000
 
 
@@ -68,8 +68,8 @@ def test_memory_is_flat_over_a_million_events_and_a_minute_without_clickhouse(
     broker: Broker, topic_prefix: str, tmp_path: Path
 ) -> None:
     with Stack(broker, prefix=topic_prefix, directory=tmp_path, dedup_max_ids=1_000_000) as stack:
-        recorder = stack.start_recorder(ready=True)
         produce(stack, 0, WARM_UP_EVENTS)
+        recorder = stack.start_recorder(ready=True)
         stack.wait_stored(WARM_UP_EVENTS, timeout_s=300)
         watch = MemoryWatch(recorder.pid)
         load = threading.Thread(target=produce, args=(stack, WARM_UP_EVENTS, EVENTS - WARM_UP_EVENTS))
