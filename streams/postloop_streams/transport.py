@@ -36,6 +36,7 @@ SCHEME: Final = "postloop"
 FETCH_MAX_WAIT_MS: Final = 100
 # A worker that catches up holds one answer of each broker; aiokafka would allow 50 MB.
 FETCH_MAX_BYTES: Final = 8 << 20
+_SEEK_PAUSE_S: Final = 0.2
 # Records given to ordinary agents between two turns of the event loop.
 _RECORDS_PER_TURN: Final = 100
 
@@ -153,6 +154,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self._acked_to: dict[TP, int] = {}
         self._confirmed: dict[TP, int] = {}
         self._n_acked: int = 0
+        # Records were fetched and not delivered: nothing may be fetched before the positions are set back.
+        self._overtaken = False
         super().__init__(*args, **kwargs)
 
     # -- acks and commits ----------------------------------------------------------------------------------
@@ -283,6 +286,9 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         return not self.flow_active or self.app.consumer_generation_id != generation_id
 
     async def _drain_once(self) -> None:
+        if self._overtaken:
+            await self._seek_back()
+            return
         generation_id = self.app.consumer_generation_id
         fetched, active = await self._wait_next_records(1.0)
         await asyncio.sleep(0)
@@ -293,6 +299,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             # The generation changed while we fetched or delivered. Whether these records were fetched before or
             # after, nobody can tell: all that was not delivered is read again from the committed offsets. To
             # drop it would leave a hole that later commits pass over.
+            self._overtaken = True
             await self._seek_back()
 
     async def _deliver_fetched(
@@ -315,10 +322,23 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             await self._deliver_singles(singles, generation_id)
 
     async def _seek_back(self) -> None:
+        """Read everything that is not committed again, also of partitions of which nothing was ever committed.
+
+        `perform_seek` leaves the position of those where it is, behind the records that were just dropped.
+        """
         try:
             await self.perform_seek()
-        except Exception as error:  # as Faust does: the seek is repeated when the flow resumes
-            self.log.warning("perform_seek while the flow is stopped: %r", error)
+            tps = list(self.assignment())
+            committed = await committed_offsets(self, tps)
+            never = [driver.ensure_aiokafka_TP(tp) for tp in tps if not committed.get(tp)]
+            if never:
+                await self._thread.seek_to_beginning(*never)
+            self._overtaken = False
+        except (
+            Exception
+        ) as error:  # partitions that move on, a broker that is away: tried again before fetching
+            self.log.warning("seeking back while partitions move: %r", error)
+            await asyncio.sleep(_SEEK_PAUSE_S)
 
     async def _drain_messages(self, fetcher: Any) -> None:
         try:

@@ -112,6 +112,20 @@ def test_a_frozen_recorder_that_wakes_after_its_partitions_went_away_writes_noth
     stack.assert_exact(traffic)
 
 
+def test_a_recorder_that_is_frozen_before_its_first_commit_reads_from_the_beginning(stack: Stack) -> None:
+    rng = seeded("frozen early")
+    stack.start_recorder("a", ready=True)
+    stack.start_recorder("b")
+    traffic = Traffic(stack, rng).start(per_second=800)
+    time.sleep(rng.random() * 0.5)
+    stack.recorders["a"].send(signal.SIGSTOP)
+    time.sleep(11 + rng.random() * 2)
+    stack.recorders["a"].send(signal.SIGCONT)
+    time.sleep(3)
+    traffic.stop()
+    stack.assert_exact(traffic)
+
+
 def test_a_stopped_recorder_has_stored_and_committed_what_it_took_in(stack: Stack) -> None:
     traffic = Traffic(stack, seeded("graceful stop")).start(per_second=1_000)
     recorder = stack.start_recorder(ready=True)
