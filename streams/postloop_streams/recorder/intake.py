@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any, Final, Protocol
 
 from postloop.adapters.event_table import EventRows
@@ -159,8 +159,3 @@ def chunks_of(records: Sequence[Record], *, now: datetime, retention: timedelta)
             end = start + next(n for n, stamp in enumerate(part) if stamp // _DAY_MS != day)
         yield Chunk(records[start:end], stamps[start:end])
         start = end
-
-
-def utc_now() -> datetime:
-    """Return the present moment, aware."""
-    return datetime.now(UTC)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 import structlog
 
+from postloop.adapters.clock import utc_now
 from postloop.adapters.errors import RefusedError
 from postloop.adapters.run_store import LogPartition, RunStore, StoredRun
 from postloop.domain.event_types import event_type_of
@@ -48,7 +49,7 @@ async def open_partitions(
     await asyncio.to_thread(store.wait_for_inserts, timeout_s=settings.insert_timeout.total_seconds())
     last = await asyncio.to_thread(store.last_stored, logs.values())
     await _settle(assignment, logs, last, store=store, on_heal=on_heal)
-    now = datetime.now(UTC)
+    now = utc_now()
     recent = await asyncio.to_thread(
         store.recent_ids,
         [(p.topic, p.partition) for p in logs.values()],
@@ -88,7 +89,7 @@ async def _settle(
     for run_id, stored_at in sorted(uncertain.items()):
         if assignment.is_closed:
             return
-        young = datetime.now(UTC) - stored_at < _SURELY_HEALABLE
+        young = utc_now() - stored_at < _SURELY_HEALABLE
         if young or await asyncio.to_thread(store.runs_since, stored_at) < HEALABLE_RUNS:
             rows = await asyncio.to_thread(store.heal, run_id, reason="taken over")
             on_heal()

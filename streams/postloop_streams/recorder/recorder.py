@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import structlog
 
+from postloop.adapters.clock import utc_now
 from postloop.adapters.errors import RefusedError, UnavailableError
 from postloop.adapters.health_server import HealthState
 from postloop.adapters.metrics import RecorderMetrics
@@ -18,7 +19,7 @@ from postloop.adapters.run_store import RunStore
 from postloop.contracts.decode import Limits
 from postloop.domain.errors import PostloopError
 from postloop.settings import Settings
-from postloop_streams.recorder.intake import Chunk, Intake, Record, chunks_of, utc_now
+from postloop_streams.recorder.intake import Chunk, Intake, Record, chunks_of
 from postloop_streams.recorder.invalid_limit import InvalidLimit
 from postloop_streams.recorder.opening import open_partitions
 from postloop_streams.recorder.partitions import Assignment, PartitionState

@@ -7,12 +7,12 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import pyarrow as pa
 import structlog
 
+from postloop.adapters.clock import utc_now
 from postloop.adapters.errors import RefusedError, UnavailableError
 from postloop.adapters.health_server import HealthState
 from postloop.adapters.metrics import RecorderMetrics
@@ -78,7 +78,7 @@ class RunWriter:
             GaveUpError: The retry budget is spent.
             RunChangedError, UnknownInsertError: The stored rows contradict the scheme; storing must not go on.
         """
-        table = await asyncio.to_thread(run.table, stored_at=datetime.now(UTC))
+        table = await asyncio.to_thread(run.table, stored_at=utc_now())
         attempt = _Attempt(table, new_run_id(run.day))
         started_s, pause_s = time.monotonic(), _FIRST_PAUSE_S
         while not assignment.is_closed:
