@@ -20,7 +20,7 @@ import types
 from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import ConsumerRecord
@@ -39,6 +39,13 @@ FETCH_MAX_BYTES: Final = 8 << 20
 _SEEK_PAUSE_S: Final = 0.2
 # Records given to ordinary agents between two turns of the event loop.
 _RECORDS_PER_TURN: Final = 100
+
+
+class Epoch(NamedTuple):
+    """A stretch of time in which neither the assignment nor the positions of the partitions were set anew."""
+
+    generation_id: int
+    seek_number: int
 
 
 class Mark:
@@ -156,6 +163,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self._n_acked: int = 0
         # Records were fetched and not delivered: nothing may be fetched before the positions are set back.
         self._overtaken = False
+        self._seeks_begun = 0
+        self._seeks_ended = 0
         super().__init__(*args, **kwargs)
 
     # -- acks and commits ----------------------------------------------------------------------------------
@@ -219,8 +228,12 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
 
     async def perform_seek(self) -> None:
         """Seek to the committed offsets: everything delivered and not committed comes again."""
-        await super().perform_seek()
-        self._forget(list(self._marks))
+        self._seeks_begun += 1
+        try:
+            await super().perform_seek()
+        finally:
+            self._seeks_ended += 1
+            self._forget(list(self._marks))
 
     # -- fetching ------------------------------------------------------------------------------------------
 
@@ -262,12 +275,10 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             self._n_acked = 0
             await self.commit()
 
-    async def _deliver_singles(
-        self, fetched: Mapping[TP, Sequence[ConsumerRecord]], generation_id: int
-    ) -> None:
+    async def _deliver_singles(self, fetched: Mapping[TP, Sequence[ConsumerRecord]], epoch: Epoch) -> None:
         highwater = {tp: self.highwater(tp) or 0 for tp in fetched}
         for number, (tp, record) in enumerate(self.scheduler.iterate(fetched), start=1):
-            if self._is_stale(generation_id):
+            if self._is_stale(epoch):
                 return
             if number % _RECORDS_PER_TURN == 0:
                 await asyncio.sleep(0)
@@ -282,44 +293,50 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             await self._deliver(message)
             self._read_offset[tp] = offset
 
-    def _is_stale(self, generation_id: int) -> bool:
-        return not self.flow_active or self.app.consumer_generation_id != generation_id
+    def _epoch(self) -> Epoch:
+        return Epoch(self.app.consumer_generation_id, self._seeks_begun)
+
+    def _is_stale(self, epoch: Epoch) -> bool:
+        """Whether what was fetched in this epoch may stand beside the positions that are in force now."""
+        is_seeking = self._seeks_begun != self._seeks_ended
+        return not self.flow_active or is_seeking or epoch != self._epoch()
 
     async def _drain_once(self) -> None:
         if self._overtaken:
             await self._seek_back()
             return
-        generation_id = self.app.consumer_generation_id
+        epoch = self._epoch()
         fetched, active = await self._wait_next_records(1.0)
         await asyncio.sleep(0)
         if fetched is None or self.should_stop:
             return
-        await self._deliver_fetched(fetched, active, generation_id)
-        if self._is_stale(generation_id):
-            # The generation changed while we fetched or delivered. Whether these records were fetched before or
-            # after, nobody can tell: all that was not delivered is read again from the committed offsets. To
-            # drop it would leave a hole that later commits pass over.
+        await self._deliver_fetched(fetched, active, epoch)
+        if self._is_stale(epoch):
+            # The generation or the positions changed while we fetched or delivered. Whether these records were
+            # fetched before or after, nobody can tell: all that was not delivered is read again from the committed
+            # offsets. To drop it would leave a hole that later commits pass over. (Table recovery seeks while the
+            # fetch loop runs: a batch that was fetched behind the seek and delivered before its end was lost.)
             self._overtaken = True
             await self._seek_back()
 
     async def _deliver_fetched(
-        self, fetched: Mapping[Any, Sequence[ConsumerRecord]], active: set[TP] | None, generation_id: int
+        self, fetched: Mapping[Any, Sequence[ConsumerRecord]], active: set[TP] | None, epoch: Epoch
     ) -> None:
         singles: dict[TP, Sequence[ConsumerRecord]] = {}
         for raw_tp, records in fetched.items():
-            if self._is_stale(generation_id):
+            if self._is_stale(epoch):
                 return
             tp = ensure_TP(raw_tp)
             if not (active is None or tp in active or tp in self._buffered_partitions):
                 continue
             if self._takes_batches(tp):
                 await self._commit_when_due()
-                await self._deliver_batch(tp, records, generation_id)
+                await self._deliver_batch(tp, records, epoch.generation_id)
                 await asyncio.sleep(0)
             else:
                 singles[tp] = records
         if singles:
-            await self._deliver_singles(singles, generation_id)
+            await self._deliver_singles(singles, epoch)
 
     async def _seek_back(self) -> None:
         """Read everything that is not committed again, also of partitions of which nothing was ever committed.

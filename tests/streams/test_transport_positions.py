@@ -1,0 +1,115 @@
+"""The fetch loop against seeks of others: what was fetched beside a seek is read again, never delivered."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict, deque
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka.structs import TopicPartition
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from postloop_streams.transport import BatchTopic, Consumer
+
+PARTITION = TP("email.send", 0)
+
+
+class LoopConsumer(Consumer):
+    """The consumer's own fetch loop, with the broker and Faust around it replaced."""
+
+    def __init__(self) -> None:
+        self.app = SimpleNamespace(
+            consumer_generation_id=1,
+            topics=SimpleNamespace(_tp_index={PARTITION: {BatchTopic.__new__(BatchTopic)}}),
+            monitor=SimpleNamespace(track_tp_end_offset=lambda *_: None),
+        )
+        self.flow_active = True
+        self.suspend_flow = asyncio.Event()
+        self._commit_every = None
+        self._buffered_partitions = set()
+        self._read_offset = defaultdict(lambda: None)
+        self._marks = defaultdict(deque)
+        self._acked_to, self._confirmed = {}, {}
+        self._overtaken = False
+        self._seeks_begun = self._seeks_ended = 0
+        self.position = 0
+        self.delivered: list[int] = []
+        self.during_fetch: Any = None
+
+    should_stop = False
+
+    def highwater(self, tp: TP) -> int:
+        return 3
+
+    async def _wait_next_records(self, timeout: float) -> Any:
+        if self.during_fetch is not None:
+            await self.during_fetch()
+        records = [
+            SimpleNamespace(offset=o, topic=PARTITION.topic, partition=0, timestamp=0, timestamp_type=0)
+            for o in range(self.position, 3)
+        ]
+        self.position = 3
+        return ({TopicPartition(*PARTITION): records} if records else {}), None
+
+    async def callback(self, message: Any) -> None:
+        self.delivered += [record.offset for record in message.value.records]
+
+    async def _seek_back(self) -> None:
+        await self.perform_seek()
+        self._overtaken = False
+
+
+@pytest.fixture
+def consumer(monkeypatch: pytest.MonkeyPatch) -> LoopConsumer:
+    async def seek(self: LoopConsumer) -> None:
+        self.position = 0
+        await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(driver.Consumer, "perform_seek", seek)
+    return LoopConsumer()
+
+
+async def drained(consumer: LoopConsumer) -> list[int]:
+    for _ in range(4):
+        await consumer._drain_once()
+    return consumer.delivered
+
+
+async def test_records_are_delivered_once_when_nobody_seeks(consumer: LoopConsumer) -> None:
+    assert await drained(consumer) == [0, 1, 2]
+
+
+async def test_records_fetched_while_a_seek_is_under_way_are_read_again(consumer: LoopConsumer) -> None:
+    seeks: list[asyncio.Task[None]] = []
+
+    async def seek_of_another() -> None:
+        consumer.during_fetch = None
+        seeks.append(asyncio.create_task(consumer.perform_seek()))
+        await asyncio.sleep(0)  # the position is set; the seek is not over
+
+    consumer.during_fetch = seek_of_another
+    assert await drained(consumer) == [0, 1, 2]
+    assert len(consumer._marks[PARTITION]) == 1, "its offsets can still be committed"
+    assert seeks[0].done()
+
+
+async def test_records_fetched_before_a_seek_that_has_ended_are_read_again(consumer: LoopConsumer) -> None:
+    async def seek_of_another() -> None:
+        consumer.during_fetch = None
+        await consumer.perform_seek()
+
+    consumer.during_fetch = seek_of_another
+    assert await drained(consumer) == [0, 1, 2]
+    assert len(consumer._marks[PARTITION]) == 1
+
+
+async def test_records_of_an_earlier_generation_are_read_again(consumer: LoopConsumer) -> None:
+    async def rebalance() -> None:
+        consumer.during_fetch = None
+        consumer.app.consumer_generation_id = 2
+
+    consumer.during_fetch = rebalance
+    assert await drained(consumer) == [0, 1, 2]
