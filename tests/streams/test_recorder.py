@@ -117,6 +117,17 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storing, "_LONGEST_PAUSE_S", 0.005)
 
 
+@pytest.fixture(autouse=True, params=["objects", "columns"])
+def road(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything holds for few records, decoded one by one, and for many, decoded by columns."""
+    from postloop.adapters.event_columns import reading
+    from postloop_streams.recorder import intake
+
+    fewest = 1 if request.param == "columns" else 1_000_000
+    monkeypatch.setattr(reading, "FEWEST", fewest)
+    monkeypatch.setattr(intake, "FEWEST", fewest)
+
+
 async def test_events_are_stored_and_acked() -> None:
     world = World()
     world.produce(0, event("e1"), event("e2"))

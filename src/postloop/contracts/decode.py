@@ -86,7 +86,7 @@ def decode_batch(
     event_type: EventType, values: Iterable[bytes | None], *, now: datetime, limits: Limits = DEFAULT_LIMITS
 ) -> DecodedBatch:
     """Return the events and errors of the values of many records of one topic."""
-    decoder, window, batch = _DECODERS[event_type], _Window.around(now, limits), DecodedBatch()
+    decoder, window, batch = _DECODERS[event_type], Window.around(now, limits), DecodedBatch()
     validate, first, last, max_bytes = decoder.known, window.first, window.last, limits.max_record_bytes
     add_event, add_record, add_index = batch.events.append, batch.records.append, batch.indexes.append
     all_known = True
@@ -112,14 +112,14 @@ def decode_batch(
 
 
 @dataclass(frozen=True, slots=True)
-class _Window:
+class Window:
     """The moments at which an event may have happened, both ends included."""
 
     first: datetime
     last: datetime
 
     @classmethod
-    def around(cls, now: datetime, limits: Limits) -> "_Window":
+    def around(cls, now: datetime, limits: Limits) -> "Window":
         oldest = EARLIEST if limits.retention is None else max(EARLIEST, now - limits.retention)
         return cls(oldest.astimezone(UTC), (now + limits.max_ahead).astimezone(UTC))
 
@@ -152,7 +152,7 @@ class _Decoder:
         self._many_known: _ReadMany = list_adapter(model, extra="forbid").validator.validate_json
         self._many_lenient: _ReadMany = list_adapter(model, extra="ignore").validator.validate_json
 
-    def record(self, value: bytes | None, window: _Window, limits: Limits) -> DecodedRecord:
+    def record(self, value: bytes | None, window: Window, limits: Limits) -> DecodedRecord:
         if value is None:
             return _whole(b"", "null_value", "the record has no value")
         if len(value) > limits.max_record_bytes:
@@ -165,7 +165,7 @@ class _Decoder:
             return DecodedRecord(errors=[event])
         return DecodedRecord(events=[event], indexes=[0])
 
-    def _array(self, value: bytes, window: _Window, limits: Limits) -> DecodedRecord:
+    def _array(self, value: bytes, window: Window, limits: Limits) -> DecodedRecord:
         events = self._wholly_good_array(value, window, limits)
         if events is not None:
             return DecodedRecord(events=events, indexes=list(range(len(events))))
@@ -186,7 +186,7 @@ class _Decoder:
                 decoded.errors.append(event)
         return decoded
 
-    def _wholly_good_array(self, value: bytes, window: _Window, limits: Limits) -> list[Event] | None:
+    def _wholly_good_array(self, value: bytes, window: Window, limits: Limits) -> list[Event] | None:
         """Return the events of an array without a fault, None when it needs a closer look."""
         try:
             events = self._many_known(value)
@@ -207,7 +207,7 @@ class _Decoder:
         return events if all(first <= event["occurred_at"] <= last for event in events) else None
 
     def _element(
-        self, value: bytes, index: int | None, window: _Window, limits: Limits
+        self, value: bytes, index: int | None, window: Window, limits: Limits
     ) -> Event | RecordError:
         problem = _problem_of_text(value, index, limits)
         if problem is not None:

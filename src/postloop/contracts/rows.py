@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from operator import itemgetter
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from postloop.contracts.address import canonical_recipient
 from postloop.contracts.decode import EARLIEST
@@ -25,7 +25,7 @@ Columns = dict[str, list[Any]]
 MAX_TEXT_CHARS: Final = 8_192
 """Free text is stored up to this length and cut beyond it: a long diagnostic is real feedback."""
 _RECIPIENT_CACHE_SIZE: Final = 32_768
-_MAX_SENT_AHEAD: Final = timedelta(hours=24)
+MAX_SENT_AHEAD: Final = timedelta(hours=24)
 
 EVENT_COLUMNS: Final[tuple[tuple[str, ColumnType], ...]] = (
     ("event_id", "string"),
@@ -81,105 +81,152 @@ def columns_of(event_type: EventType, events: Sequence[Event]) -> Columns:
     }
     _add_recipients(columns, [event["recipient"] for event in events])
     columns["schema_version"] = [1] * len(events)
-    columns["mail_class"] = [event.get("mail_class") or "unknown" for event in events]
-    columns["ip_pool_kind"] = [event.get("ip_pool_kind") or "unknown" for event in events]
-    for name in ("ip_pool", "campaign_id", "template_id"):
-        columns[name] = [event.get(name) or "" for event in events]
-    columns["tags"] = [event.get("tags") or () for event in events]
     columns["sent_at"] = list(map(_sent_at, events))
-    _ADD_OWN[event_type](columns, events)
-    return columns
+    for name, default in defaults_of_columns(event_type).items():
+        columns[name] = [event.get(name) or default for event in events]
+    for name in LONG_TEXTS & columns.keys():
+        columns[name] = [text[:MAX_TEXT_CHARS] for text in columns[name]]
+    known = {**columns, "since_sent_s": _since_sent_s(columns) if event_type == "open" else []}
+    derived = derived_of(event_type, [known[name] for name in DERIVED_FROM[event_type]], count=len(events))
+    return {**columns, **derived}
+
+
+_ENVELOPE_DEFAULTS: Final[dict[str, Any]] = {
+    "mail_class": "unknown",
+    "ip_pool_kind": "unknown",
+    "ip_pool": "",
+    "campaign_id": "",
+    "template_id": "",
+    "tags": (),
+}
+_OWN_DEFAULTS: Final[dict[EventType, dict[str, Any]]] = {
+    "send": {"status": "accepted", "error_code": "", "error_message": "", "source_ip": ""},
+    "delivery": {"smtp_response": "", "remote_host": "", "source_ip": ""},
+    "bounce": {
+        "action": "failed",
+        "smtp_code": 0,
+        "attempt": 0,
+        "enhanced_code": "",
+        "diagnostic": "",
+        "smtp_command": "",
+        "remote_host": "",
+        "source_ip": "",
+    },
+    "complaint": {"feedback_type": "", "reporting_provider": ""},
+    "open": {"user_agent": ""},
+    "unsubscribe": {"method": ""},
+}
+# Identifiers and labels are short by contract.
+LONG_TEXTS: Final = frozenset(
+    name
+    for own in _OWN_DEFAULTS.values()
+    for name, default in own.items()
+    if default == "" and name not in ("status", "action")
+)
+"""Columns that are cut at MAX_TEXT_CHARS."""
+
+
+def defaults_of_columns(event_type: EventType) -> dict[str, Any]:
+    """Return the columns that are stored as they were sent, with what stands for absent, null and empty."""
+    return _ENVELOPE_DEFAULTS | _OWN_DEFAULTS[event_type]
+
+
+DERIVED_FROM: Final[dict[EventType, tuple[str, ...]]] = {
+    "send": ("status", "error_code"),
+    "delivery": (),
+    "bounce": ("action", "smtp_code", "enhanced_code"),
+    "complaint": ("feedback_type",),
+    "open": ("user_agent", "since_sent_s"),
+    "unsubscribe": (),
+}
+"""The columns that the verdicts of an event type depend on; `since_sent_s` is the time from sending to the event."""
+
+
+def derived_of(event_type: EventType, inputs: Sequence[Sequence[Any]], *, count: int) -> Columns:
+    """Return the columns that are verdicts: the outcome, and of an open who opened.
+
+    Args:
+        event_type: Of all events.
+        inputs: The columns that DERIVED_FROM names, with defaults in the place of what is absent.
+        count: Number of events.
+    """
+    return _DERIVE[event_type](inputs, count)
+
+
+def _derive_send(inputs: Sequence[Sequence[Any]], count: int) -> Columns:
+    return {"outcome": [outcome_of_send(s, error_code=code) for s, code in zip(*inputs, strict=True)]}
+
+
+def _derive_bounce(inputs: Sequence[Sequence[Any]], count: int) -> Columns:
+    return {
+        "outcome": [
+            outcome_of_bounce(action, smtp_code=smtp_code, enhanced_code=enhanced_code)
+            for action, smtp_code, enhanced_code in zip(*inputs, strict=True)
+        ]
+    }
+
+
+def _derive_open(inputs: Sequence[Sequence[Any]], count: int) -> Columns:
+    # The delivery is not known here, but it came after the sending.
+    verdicts = [open_kind(agent, since_delivery_s=since) for agent, since in zip(*inputs, strict=True)]
+    return {
+        "open_kind": [kind for kind, _ in verdicts],
+        "open_reason": [reason for _, reason in verdicts],
+        "outcome": ["open"] * count,
+    }
+
+
+_DERIVE: Final[dict[EventType, Callable[[Sequence[Sequence[Any]], int], Columns]]] = {
+    "send": _derive_send,
+    "delivery": lambda _, count: {"outcome": ["delivered"] * count},
+    "bounce": _derive_bounce,
+    "complaint": lambda inputs, _: {"outcome": list(map(outcome_of_complaint, inputs[0]))},
+    "open": _derive_open,
+    "unsubscribe": lambda _, count: {"outcome": ["unsubscribe"] * count},
+}
 
 
 def _add_recipients(columns: Columns, raw: list[str]) -> None:
-    facts = list(map(_recipient_facts, raw))
-    columns["recipient_raw"] = raw
-    names = ("recipient", "recipient_domain", "recipient_valid", "mailbox_provider", "reports_complaints")
-    for place, name in enumerate(names):
+    facts = list(map(recipient_facts, raw))
+    for place, name in enumerate(RecipientFacts._fields):
         columns[name] = [fact[place] for fact in facts]
 
 
+class RecipientFacts(NamedTuple):
+    """What is stored of a recipient; `recipient_raw` is empty where the canonical form says the same."""
+
+    recipient: str
+    recipient_raw: str
+    recipient_domain: str
+    recipient_valid: bool
+    mailbox_provider: str
+    reports_complaints: bool
+
+
 @lru_cache(maxsize=_RECIPIENT_CACHE_SIZE)
-def _recipient_facts(raw: str) -> tuple[str, str, bool, str, bool]:
+def recipient_facts(raw: str) -> RecipientFacts:
+    """Return what is stored of a recipient that was given as `raw`."""
     canonical, domain, valid = canonical_recipient(raw)
-    provider, reports = _provider_facts(domain)
-    return canonical, domain, valid, provider, reports
+    provider, reports = provider_facts(domain)
+    return RecipientFacts(canonical, "" if raw == canonical else raw, domain, valid, provider, reports)
 
 
 @lru_cache(maxsize=_RECIPIENT_CACHE_SIZE)
-def _provider_facts(domain: str) -> tuple[str, bool]:
+def provider_facts(domain: str) -> tuple[str, bool]:
+    """Return the mailbox provider of a domain, and whether it reports complaints."""
     provider = mailbox_provider(domain)
     return provider, provider in REPORTS_COMPLAINTS
 
 
 def _sent_at(event: Event) -> datetime | None:
     sent_at: datetime | None = event.get("sent_at")
-    if sent_at is None or EARLIEST <= sent_at <= event["occurred_at"] + _MAX_SENT_AHEAD:
+    if sent_at is None or EARLIEST <= sent_at <= event["occurred_at"] + MAX_SENT_AHEAD:
         return sent_at
     return None
 
 
-def _add_texts(columns: Columns, events: Sequence[Event], *names: str) -> None:
-    for name in names:
-        columns[name] = [(event.get(name) or "")[:MAX_TEXT_CHARS] for event in events]
-
-
-def _add_send(columns: Columns, events: Sequence[Event]) -> None:
-    columns["status"] = [event.get("status") or "accepted" for event in events]
-    _add_texts(columns, events, "error_code", "error_message", "source_ip")
-    columns["outcome"] = [
-        outcome_of_send(status, error_code=code)
-        for status, code in zip(columns["status"], columns["error_code"], strict=True)
+def _since_sent_s(columns: Columns) -> list[float | None]:
+    return [
+        None if sent_at is None else (at - sent_at).total_seconds()
+        for at, sent_at in zip(columns["occurred_at"], columns["sent_at"], strict=True)
     ]
-
-
-def _add_delivery(columns: Columns, events: Sequence[Event]) -> None:
-    _add_texts(columns, events, "smtp_response", "remote_host", "source_ip")
-    columns["outcome"] = ["delivered"] * len(events)
-
-
-def _add_bounce(columns: Columns, events: Sequence[Event]) -> None:
-    columns["action"] = [event.get("action") or "failed" for event in events]
-    for name in ("smtp_code", "attempt"):
-        columns[name] = [event.get(name) or 0 for event in events]
-    _add_texts(columns, events, "enhanced_code", "diagnostic", "smtp_command", "remote_host", "source_ip")
-    columns["outcome"] = [
-        outcome_of_bounce(action, smtp_code=smtp_code, enhanced_code=enhanced_code)
-        for action, smtp_code, enhanced_code in zip(
-            columns["action"], columns["smtp_code"], columns["enhanced_code"], strict=True
-        )
-    ]
-
-
-def _add_complaint(columns: Columns, events: Sequence[Event]) -> None:
-    _add_texts(columns, events, "feedback_type", "reporting_provider")
-    columns["outcome"] = list(map(outcome_of_complaint, columns["feedback_type"]))
-
-
-def _add_open(columns: Columns, events: Sequence[Event]) -> None:
-    _add_texts(columns, events, "user_agent")
-    verdicts = [
-        # The delivery is not known here, but it came after the sending.
-        open_kind(agent, since_delivery_s=None if sent_at is None else (at - sent_at).total_seconds())
-        for agent, at, sent_at in zip(
-            columns["user_agent"], columns["occurred_at"], columns["sent_at"], strict=True
-        )
-    ]
-    columns["open_kind"] = [kind for kind, _ in verdicts]
-    columns["open_reason"] = [reason for _, reason in verdicts]
-    columns["outcome"] = ["open"] * len(events)
-
-
-def _add_unsubscribe(columns: Columns, events: Sequence[Event]) -> None:
-    _add_texts(columns, events, "method")
-    columns["outcome"] = ["unsubscribe"] * len(events)
-
-
-_ADD_OWN: Final[dict[EventType, Callable[[Columns, Sequence[Event]], None]]] = {
-    "send": _add_send,
-    "delivery": _add_delivery,
-    "bounce": _add_bounce,
-    "complaint": _add_complaint,
-    "open": _add_open,
-    "unsubscribe": _add_unsubscribe,
-}

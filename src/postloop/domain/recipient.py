@@ -14,7 +14,9 @@ MAX_ADDRESS_BYTES: Final = 254
 _DOMAIN_CACHE_SIZE: Final = 16_384
 
 _ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"  # atext of RFC 5322 section 3.2.3
-_is_dot_atom: Final = re.compile(rf"{_ATOM}(?:\.{_ATOM})*").fullmatch
+DOT_ATOM: Final = rf"{_ATOM}(?:\.{_ATOM})*"
+"""The pattern of an ordinary local part, for other engines of regular expressions too."""
+_is_dot_atom: Final = re.compile(DOT_ATOM).fullmatch
 _LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _is_host_name: Final = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}").fullmatch
 
@@ -30,12 +32,12 @@ def fast_canonical(text: str) -> str | None:
     local, at, domain = address.rpartition("@")
     if not at or not _is_dot_atom(local):
         return None
-    canonical_domain = _plain_domain(domain)
+    canonical_domain = plain_domain(domain)
     return None if canonical_domain is None else f"{local.lower()}@{canonical_domain}"
 
 
 @lru_cache(maxsize=_DOMAIN_CACHE_SIZE)
-def _plain_domain(domain: str) -> str | None:
+def plain_domain(domain: str) -> str | None:
     """Return an ordinary host name in lower case, None for every name with a peculiarity."""
     name = domain.lower()
     if not _is_host_name(name):

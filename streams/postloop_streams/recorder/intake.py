@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from itertools import accumulate
 from typing import Any, Final, Protocol
 
-from postloop.adapters.event_table import EventRows
+import numpy as np
+import pyarrow as pa
+
+from postloop.adapters.event_columns.decoder import ColumnDecoder
+from postloop.adapters.event_columns.reading import FEWEST
+from postloop.adapters.event_table import EventRows, with_places
 from postloop.adapters.metrics import RecorderMetrics
 from postloop.contracts.deadletter import dead_letter
-from postloop.contracts.decode import DecodedBatch, Limits, RecordError, decode_batch
+from postloop.contracts.decode import Limits, RecordError, decode_batch
+from postloop.domain.event_types import EVENT_TYPES
 from postloop_streams.recorder.partitions import PartitionState
-from postloop_streams.recorder.runs import Refused, Stretch
-from postloop_streams.recorder.seen import hash_ids
+from postloop_streams.recorder.runs import ColumnRows, Refused, Stretch
+from postloop_streams.recorder.seen import Mask, hash_ids
 
-# Small chunks keep the young objects in the caches: 500 records cost a fifth less each than 5,000 at once.
-CHUNK_RECORDS: Final = 500
+Errors = Sequence[tuple[int, RecordError]]
+
+# What is decoded at once: enough that a column costs little a row, little enough that the loop is not held up and
+# that arrays of events do not become huge.
+CHUNK_RECORDS: Final = 2_000
+CHUNK_BYTES: Final = 2 << 20
 _EPOCH: Final = date(1970, 1, 1)
 _DAY_MS: Final = 86_400_000
 
@@ -48,6 +60,7 @@ class Intake:
         metrics: RecorderMetrics,
     ) -> None:
         self._limits = limits
+        self._decoders = {kind: ColumnDecoder(kind, limits) for kind in EVENT_TYPES}
         self._now = now
         self._stored_positions = stored_positions
         self._metrics = metrics
@@ -59,51 +72,97 @@ class Intake:
             UnavailableError: What is stored of these offsets had to be looked up and could not be.
         """
         now, records = self._now(), chunk.records
-        decoded = decode_batch(state.event_type, [r.value for r in records], now=now, limits=self._limits)
-        kept = await self._new_events(state, records, decoded, now_s=now.timestamp())
-        rows = EventRows(
-            state.event_type,
-            state.log.topic,
-            state.log.topic_id,
-            partitions=[state.log.partition] * len(kept),
-            offsets=[records[decoded.records[i]].offset for i in kept],
-            indexes=[decoded.indexes[i] for i in kept],
-            timestamps_ms=[chunk.timestamps_ms[decoded.records[i]] for i in kept],
-            events=[decoded.events[i] for i in kept] if len(kept) < len(decoded.events) else decoded.events,
-        )
-        letters = [self._dead_letter(state, records[place], error, now) for place, error in decoded.errors]
-        self._count(state, stored=len(kept), repeats=len(decoded.events) - len(kept), invalid=len(letters))
+        values = [record.value for record in records]
+        decode = self._few if len(values) < FEWEST else self._many
+        rows, event_count, errors = await decode(state, chunk, values, now=now)
+        letters = [self._dead_letter(state, records[place], error, now) for place, error in errors]
+        self._count(state, stored=len(rows), repeats=event_count - len(rows), invalid=len(letters))
         state.next_offset = records[-1].offset + 1
         return Stretch(
             log=state.log,
             day=chunk.day,
             rows=rows,
             dead_letters=letters,
-            byte_count=sum(len(r.value) for r in records if r.value),
+            byte_count=sum(map(len, filter(None, values))),
             ack=ack,
         )
 
-    async def _new_events(
-        self, state: PartitionState, records: Sequence[Record], decoded: DecodedBatch, *, now_s: float
-    ) -> Sequence[int]:
-        """Return the places of the events that are neither stored nor seen."""
-        if not decoded.events:
-            return ()
-        hashes = hash_ids([event["event_id"] for event in decoded.events])
-        again = [False] * len(hashes)
+    async def _few(
+        self, state: PartitionState, chunk: Chunk, values: list[bytes | None], *, now: datetime
+    ) -> tuple[EventRows | ColumnRows, int, Errors]:
+        """Decode records one by one; they become columns together with others."""
+        decoded = decode_batch(state.event_type, values, now=now, limits=self._limits)
+        records, places = chunk.records, decoded.records
+        new = await self._are_new(
+            state,
+            records,
+            [e["event_id"] for e in decoded.events],
+            places,
+            decoded.indexes,
+            now_s=now.timestamp(),
+        )
+        kept = np.flatnonzero(new).tolist()
+        rows = EventRows(
+            state.event_type,
+            state.log.topic,
+            state.log.topic_id,
+            partitions=[state.log.partition] * len(kept),
+            offsets=[records[places[i]].offset for i in kept],
+            indexes=[decoded.indexes[i] for i in kept],
+            timestamps_ms=[chunk.timestamps_ms[places[i]] for i in kept],
+            events=[decoded.events[i] for i in kept] if len(kept) < len(decoded.events) else decoded.events,
+        )
+        return rows, len(decoded.events), decoded.errors
+
+    async def _many(
+        self, state: PartitionState, chunk: Chunk, values: list[bytes | None], *, now: datetime
+    ) -> tuple[EventRows | ColumnRows, int, Errors]:
+        """Decode records into columns at once."""
+        decoder = self._decoders[state.event_type]
+        decoded = decoder.decode(values, now=now)
+        records, places, indexes, table = chunk.records, decoded.records, decoded.indexes, decoded.table
+        new = await self._are_new(
+            state, records, decoded.event_ids, places.tolist(), indexes.tolist(), now_s=now.timestamp()
+        )
+        if not new.all():
+            table, places, indexes = table.filter(pa.array(new)), places[new], indexes[new]
+        timestamps_ms = np.array(chunk.timestamps_ms, dtype=np.int64)[places]
+        placed = with_places(
+            table,
+            event_type=state.event_type,
+            topic=state.log.topic,
+            topic_id=state.log.topic_id,
+            partitions=pa.repeat(pa.scalar(state.log.partition, pa.int32()), len(table)),
+            offsets=pa.array(np.array([record.offset for record in records], dtype=np.int64)[places]),
+            indexes=pa.array(indexes.astype(np.uint32)),
+            timestamps_ms=pa.array(timestamps_ms),
+        )
+        first_ms = int(timestamps_ms[0]) if len(timestamps_ms) else 0
+        return ColumnRows(placed, first_ms), len(decoded), decoded.errors
+
+    async def _are_new(
+        self,
+        state: PartitionState,
+        records: Sequence[Record],
+        event_ids: Sequence[str],
+        places: Sequence[int],
+        indexes: Sequence[int],
+        *,
+        now_s: float,
+    ) -> Mask:
+        """Return which events are neither stored nor seen, and remember them."""
+        if not event_ids:
+            return np.zeros(0, dtype=np.bool_)
+        hashes = hash_ids(event_ids)
+        new = state.seen.first_of_each(hashes, now_s=now_s)
         if records[0].offset <= state.stored_to:
             stored = await self._stored_positions(state, records[0].offset, records[-1].offset)
             # Compared by id too: a truncated log may hold other records at offsets that were stored once.
-            again = [
-                stored.get((records[place].offset, index)) == int(id_hash)
-                for place, index, id_hash in zip(decoded.records, decoded.indexes, hashes, strict=True)
+            new &= [
+                stored.get((records[place].offset, index)) != int(id_hash)
+                for place, index, id_hash in zip(places, indexes, hashes, strict=True)
             ]
-        new = state.seen.first_of_each(hashes, now_s=now_s)
-        return [
-            place
-            for place, (is_new, was) in enumerate(zip(new.tolist(), again, strict=True))
-            if is_new and not was
-        ]
+        return new
 
     def _dead_letter(
         self, state: PartitionState, record: Record, error: RecordError, now: datetime
@@ -143,7 +202,7 @@ class Chunk:
 
 
 def chunks_of(records: Sequence[Record], *, now: datetime, retention: timedelta) -> Iterator[Chunk]:
-    """Yield the records in order, in chunks of one day and at most CHUNK_RECORDS records.
+    """Yield the records in order, in chunks of one day, at most CHUNK_RECORDS records and about CHUNK_BYTES.
 
     A timestamp that is no time of arrival (-1 of a producer without a clock, one beyond the retention, one more
     than a day ahead) is replaced by now: rows stored under such a day would be dropped at once, or never.
@@ -151,11 +210,13 @@ def chunks_of(records: Sequence[Record], *, now: datetime, retention: timedelta)
     now_ms = int(now.timestamp() * 1000)
     first_ms, last_ms = now_ms - int(retention.total_seconds() * 1000) + _DAY_MS, now_ms + _DAY_MS
     stamps = [r.timestamp if first_ms <= r.timestamp <= last_ms else now_ms for r in records]
-    start = 0
+    sizes = list(accumulate(len(r.value or b"") for r in records))
+    start, taken = 0, 0
     while start < len(records):
         day, end = stamps[start] // _DAY_MS, min(start + CHUNK_RECORDS, len(records))
+        end = min(end, max(start + 1, bisect_right(sizes, taken + CHUNK_BYTES)))
         part = stamps[start:end]
         if min(part) // _DAY_MS != day or max(part) // _DAY_MS != day:
             end = start + next(n for n, stamp in enumerate(part) if stamp // _DAY_MS != day)
         yield Chunk(records[start:end], stamps[start:end])
-        start = end
+        start, taken = end, sizes[end - 1]

@@ -31,6 +31,17 @@ class Refused(NamedTuple):
     letter: DeadLetterV1
 
 
+@dataclass(frozen=True, slots=True)
+class ColumnRows:
+    """Rows of one partition that are columns already, and the timestamp of the first record."""
+
+    table: pa.Table
+    first_ms: int
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+
 @dataclass(frozen=True)
 class Stretch:
     """Consecutive records of one partition and one day, validated.
@@ -41,7 +52,7 @@ class Stretch:
 
     log: LogPartition
     day: date
-    rows: EventRows
+    rows: EventRows | ColumnRows
     dead_letters: Sequence[Refused] = ()
     byte_count: int = 0
     ack: Callable[[], Any] | None = None
@@ -80,17 +91,20 @@ class Run:
         if len(stretch):
             self._add_rows(stretch.rows)
 
-    def _add_rows(self, rows: EventRows) -> None:
+    def _add_rows(self, rows: EventRows | ColumnRows) -> None:
         self.row_count += len(rows)
-        first_ms = rows.timestamps_ms[0]
+        first_ms = rows.first_ms if isinstance(rows, ColumnRows) else rows.timestamps_ms[0]
         self.oldest_ms = first_ms if self.oldest_ms is None else min(self.oldest_ms, first_ms)
+        if isinstance(rows, ColumnRows):
+            self._tables.append(rows.table)
+            return
         pending = self._pending.setdefault(rows.topic, EventRows(rows.event_type, rows.topic, rows.topic_id))
         pending.extend(rows)
         if len(pending) >= COLUMNAR_ROWS:
             self._tables.append(event_table(self._pending.pop(rows.topic)))
 
     def table(self, *, stored_at: datetime) -> pa.Table | None:
-        """Return all rows, each partition's in log order, and hold them no longer; None when there are none."""
+        """Return all rows, in no order, and hold them no longer; None when there are none."""
         tables = self._tables + [event_table(rows) for rows in self._pending.values()]
         self._tables, self._pending = [], {}
         return joined(tables, stored_at=stored_at) if tables else None
