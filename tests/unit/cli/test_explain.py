@@ -1,6 +1,8 @@
 """`postloop explain` answers on a screen, in JSON and with an exit code."""
 
 import json
+import shlex
+from pathlib import Path
 
 import pytest
 from click.testing import Result
@@ -91,3 +93,12 @@ def test_the_list_as_json_lines() -> None:
 
 def test_square_brackets_of_a_reply_are_shown_as_they_are() -> None:
     assert run("[bold]nothing[/] known").stdout.startswith("[bold]nothing[/] known  not known\n")
+
+
+def test_the_answers_in_the_documentation_are_those_that_are_given() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "diagnosis.md").read_text(encoding="utf-8")
+    block = page.split("```console\n")[1].split("```")[0]
+    asked = [part.split("\n", 1) for part in block.split("$ postloop explain ")[1:]]
+    assert len(asked) == 2
+    for command, answer in asked:
+        assert run(*shlex.split(command)).stdout.rstrip() == answer.rstrip()

@@ -24,6 +24,8 @@ from postloop.domain.outcome import BLOCKLISTED
 
 _QUERY_CHARS: Final = 500
 _SIMILAR_COUNT: Final = 3
+_SIMILAR_CHARS: Final = 64
+"""No code is longer; what is longer is a sentence and like no code."""
 _UNKNOWN: Final = ("reason", "unknown")
 
 
@@ -252,7 +254,7 @@ def _elsewhere(finding: Finding, words: Texts) -> tuple[Elsewhere, ...]:
 
 def _similar(code: str) -> tuple[str, ...]:
     """Return names that look like a word that is not known; digits are no likeness."""
-    if not any(char.isalpha() for char in code) or len(code) > _QUERY_CHARS:
+    if not any(char.isalpha() for char in code) or len(code) > _SIMILAR_CHARS:
         return ()
     names = [entry.name for entry in catalogue().entries.values()]
     return tuple(get_close_matches(code, names, n=_SIMILAR_COUNT, cutoff=0.75))

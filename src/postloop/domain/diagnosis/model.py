@@ -6,6 +6,7 @@ from typing import Final, Literal, get_args
 Side = Literal["sender", "recipient", "platform", "infrastructure", "nobody", "unknown"]
 Retry = Literal[
     "never",
+    "unwanted",
     "after_fix",
     "after_expiry",
     "automatic",
