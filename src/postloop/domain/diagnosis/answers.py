@@ -119,7 +119,7 @@ def known_codes(lang: str = DEFAULT_LANGUAGE) -> tuple[Listed, ...]:
             family_label=words.text("family", entry.family),
             side=entry.side,
             retry=entry.retry,
-            meaning=words.meaning(entry),
+            meaning=_sentence(words.meaning(entry)),
         )
         for entry in catalogue().entries.values()
     )
@@ -167,8 +167,12 @@ def _meaning(finding: Finding, words: Texts) -> str:
     if not finding.known:
         nearest = entry.name.replace("X", code[0]) if STATUS.fullmatch(code) else entry.name
         return words.text("unknown", "code").format(code=code, nearest=nearest, meaning=meaning)
-    # What a class tells is written to follow a colon.
-    return meaning[0].upper() + meaning[1:]
+    return _sentence(meaning)
+
+
+def _sentence(text: str) -> str:
+    """Return a text with a capital letter: what a class tells is written so that it can follow a colon."""
+    return text[0].upper() + text[1:]
 
 
 def _nothing(query: str, words: Texts) -> Explanation:
