@@ -13,6 +13,7 @@ from postloop.cli import (
     config,
     deadletter,
     doctor,
+    explain,
     import_events,
     migrate,
     reconcile,
@@ -47,6 +48,7 @@ doctor.register(app)
 simulate.register(app)
 verify.register(app)
 import_events.register(app)
+explain.register(app)
 
 
 def _show_version(wanted: bool) -> None:

@@ -1,0 +1,148 @@
+"""`postloop explain`: what a code or a server's words mean, and what to check."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import groupby
+from typing import Annotated, Final
+
+import typer
+from rich.text import Text
+
+from postloop.cli.common import AsJson, Exit, out, print_json, stop
+from postloop.domain import diagnosis
+from postloop.domain.diagnosis import Cause, Explanation
+from postloop.domain.diagnosis.texts import texts
+
+_WIDTH: Final = 100
+"""Lines longer than this are hard to read, however wide the terminal is."""
+_MANY: Final = 3
+"""With more causes than this, only the first check of each is shown: an answer should fit a screen."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add `postloop explain`."""
+    app.command()(explain)
+
+
+def explain(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="CODE_OR_TEXT", help="A code, a reason, a topic, or what a server said."),
+    ] = None,
+    lang: Annotated[str, typer.Option("--lang", help="Language of the answer, as in en or id.")] = "en",
+    list_all: Annotated[bool, typer.Option("--list", help="Name every code and topic instead.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Explain why mail failed: what it means, whose side it is on, whether sending again helps, what to check.
+
+    SMTP codes, codes of mailbox providers and of Tencent Cloud SES, bounce reasons, topics; --list names all.
+
+    Exits with 1 if the code is not known; the answer then says what its class tells.
+
+    Example: [bold]postloop explain 5.7.26[/]
+
+    Example: [bold]postloop explain "550 5.1.1 <a@example.com>: user unknown" --lang id[/]
+
+    Example: [bold]postloop explain FailedOperation.NotAuthenticatedSender --json[/]
+
+    Example: [bold]postloop explain --list | grep -i template[/]
+    """
+    if lang not in diagnosis.languages():
+        raise stop(f"no language {lang!r}; there is: {', '.join(diagnosis.languages())}", Exit.USAGE)
+    if bool(words) == list_all:
+        raise stop("name one code or text to explain, or use --list", Exit.USAGE)
+    if list_all:
+        _show_list(lang, as_json=as_json)
+        return
+    answer = diagnosis.explain(" ".join(words or ()), lang)
+    if as_json:
+        print_json(asdict(answer))
+    else:
+        _show(answer)
+    if not answer.known:
+        raise typer.Exit(Exit.NO)
+
+
+def _show_list(lang: str, *, as_json: bool) -> None:
+    listed = diagnosis.known_codes(lang)
+    if as_json:
+        for one in listed:
+            print_json(asdict(one))
+        return
+    for label, group in groupby(listed, key=lambda one: one.family_label):
+        ones = list(group)
+        width = max(len(one.name) for one in ones)
+        out.print(f"[bold]{label}[/]")
+        for one in ones:
+            out.print(f"  {one.name:<{width}}  {one.meaning}", markup=False)
+
+
+def _show(answer: Explanation) -> None:
+    for line in answer_lines(answer, width=min(out.width, _WIDTH)):
+        out.print(line)
+
+
+def answer_lines(answer: Explanation, *, width: int) -> Iterator[Text]:
+    """Yield an answer line by line; only the line of sources may be longer than the width."""
+    label = texts(answer.lang).text
+    yield from _opening(answer, width)
+    yield from _causes(answer, width)
+    if answer.sources:
+        # Addresses are not broken into lines: they must stay whole to be copied.
+        yield Text(f"{label('labels', 'sources')}: {'  '.join(answer.sources)}", style="dim")
+    yield from _wrapped(answer.support, width)
+
+
+def _opening(answer: Explanation, width: int) -> Iterator[Text]:
+    """Yield what the code means, whose side it is on, and whether sending again helps."""
+    label = texts(answer.lang).text
+    kind = answer.family_label if answer.known else label("labels", "not_known")
+    title = textwrap.shorten(
+        answer.code or answer.name or answer.query, width - len(kind) - 2, placeholder="..."
+    )
+    yield Text(title, style="bold").append(f"  {kind}", style="not bold dim")
+    yield from _wrapped(answer.meaning, width)
+    for other in answer.elsewhere:
+        said = label("labels", "elsewhere").format(provider=other.label)
+        yield from _wrapped(f"{said}: {other.meaning}", width)
+    if answer.similar:
+        yield from _wrapped(label("labels", "similar").format(names=", ".join(answer.similar)), width)
+    yield Text()
+    facts = {label("labels", "side"): answer.side_text, label("labels", "retry"): answer.retry_text}
+    indent = max(map(len, facts)) + 2
+    for name, value in facts.items():
+        yield from _wrapped(value, width, first=f"{name:<{indent}}", rest=" " * indent)
+    yield Text()
+
+
+def _causes(answer: Explanation, width: int) -> Iterator[Text]:
+    label = texts(answer.lang).text
+    likely = [cause for cause in answer.causes if cause.likely]
+    further = [cause for cause in answer.causes if not cause.likely]
+    if likely:
+        yield Text(label("labels", "likely"), style="dim")
+        yield from _numbered(likely, width, first=1, with_checks=True)
+    if further:
+        yield Text(label("labels", "further" if likely else "likely"), style="dim")
+        yield from _numbered(further, width, first=len(likely) + 1, with_checks=not likely)
+    if answer.causes:
+        yield Text()
+
+
+def _numbered(causes: list[Cause], width: int, *, first: int, with_checks: bool) -> Iterator[Text]:
+    shown = (1 if len(causes) > _MANY else None) if with_checks else 0
+    for number, cause in enumerate(causes, start=first):
+        style = "bold" if with_checks else ""
+        yield from _wrapped(cause.text, width, first=f"{number:>2}. ", rest="    ", style=style)
+        for check in cause.checks[:shown]:
+            yield from _wrapped(check, width, first="    - ", rest="      ")
+
+
+def _wrapped(text: str, width: int, *, first: str = "", rest: str = "", style: str = "") -> Iterator[Text]:
+    for line in textwrap.wrap(
+        text, width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
+    ):
+        yield Text(line, style=style)

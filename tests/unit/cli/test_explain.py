@@ -1,0 +1,104 @@
+"""`postloop explain` answers on a screen, in JSON and with an exit code."""
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from postloop.cli.explain import answer_lines
+from postloop.cli.main import app
+from postloop.domain.diagnosis import explain, known_codes, languages
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["explain", *arguments], env={"COLUMNS": "80"})
+
+
+@pytest.mark.parametrize("lang", languages())
+def test_every_answer_fits_a_screen_of_80_columns_and_ends_with_what_to_hand_to_support(lang: str) -> None:
+    for one in known_codes(lang):
+        answer = explain(one.name, lang)
+        lines = [line.plain for line in answer_lines(answer, width=80)]
+        assert len(lines) <= 28, one.name
+        assert [line for line in lines if len(line) > 80 and "https://" not in line] == []
+        assert " ".join(lines).endswith(answer.support), one.name
+
+
+def test_what_is_known_is_exit_code_0() -> None:
+    done = run("5.7.26")
+    assert done.exit_code == 0
+    assert done.stdout.splitlines()[0] == "5.7.26  enhanced status code"
+    assert "SPF, DKIM or DMARC does not pass." in done.stdout
+
+
+def test_what_is_not_known_is_answered_with_exit_code_1() -> None:
+    done = run("5.7.99")
+    assert (done.exit_code, done.stderr) == (1, "")
+    assert "not known" in done.stdout.splitlines()[0]
+    assert "Of its class, 5.7, this is known" in done.stdout
+
+
+def test_a_text_needs_no_quotation_marks() -> None:
+    assert run("550", "5.1.1", "no", "such", "user").stdout == run("550 5.1.1 no such user").stdout
+
+
+def test_an_answer_in_another_language() -> None:
+    done = run("user_unknown", "--lang", "id")
+    assert "Kotak surat penerima tidak ada." in done.stdout
+    assert done.stdout.split("\n")[-2].startswith("dan kode")
+
+
+def test_a_language_that_there_is_not_is_exit_code_2() -> None:
+    done = run("5.1.1", "--lang", "tlh")
+    assert (done.exit_code, done.stderr) == (2, "error: no language 'tlh'; there is: en, id\n")
+
+
+@pytest.mark.parametrize("arguments", [[], ["5.1.1", "--list"]], ids=["nothing", "both"])
+def test_a_code_or_the_list_but_not_both_nor_neither(arguments: list[str]) -> None:
+    done = run(*arguments)
+    assert (done.exit_code, done.stderr) == (2, "error: name one code or text to explain, or use --list\n")
+
+
+def test_json_is_one_document_with_everything() -> None:
+    done = run("FailedOperation.WithOutPermission", "--json")
+    answer = json.loads(done.stdout)
+    assert (answer["code"], answer["known"]) == ("FailedOperation.WithOutPermission", True)
+    assert [cause["step"] for cause in answer["causes"]] == [
+        *("template_only", "permission_keys", "sender_domain", "recipient_address", "template_data")
+    ]
+    assert all(cause["checks"] for cause in answer["causes"])
+
+
+def test_an_unknown_code_as_json_is_exit_code_1_too() -> None:
+    done = run("599", "--json")
+    assert (done.exit_code, json.loads(done.stdout)["known"]) == (1, False)
+
+
+def test_the_list_names_every_code_and_topic_on_a_line() -> None:
+    lines = run("--list").stdout.splitlines()
+    for one in known_codes():
+        assert any(line.startswith(f"  {one.name} ") and line.endswith(one.meaning) for line in lines), (
+            one.name
+        )
+
+
+def test_the_list_as_json_lines() -> None:
+    listed = [json.loads(line) for line in run("--list", "--json", "--lang", "id").stdout.splitlines()]
+    assert [one["name"] for one in listed] == [one.name for one in known_codes("id")]
+    assert {"name", "family", "family_label", "side", "retry", "meaning"} == set(listed[0])
+
+
+def test_square_brackets_of_a_reply_are_shown_as_they_are() -> None:
+    assert run("[bold]nothing[/] known").stdout.startswith("[bold]nothing[/] known  not known\n")
+
+
+def test_the_answers_in_the_documentation_are_those_that_are_given() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "diagnosis.md").read_text(encoding="utf-8")
+    block = page.split("```console\n")[1].split("```")[0]
+    asked = [part.split("\n", 1) for part in block.split("$ postloop explain ")[1:]]
+    assert len(asked) == 2
+    for command, answer in asked:
+        assert run(*shlex.split(command)).stdout.rstrip() == answer.rstrip()
