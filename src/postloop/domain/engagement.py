@@ -41,20 +41,18 @@ _IMAGE_PROXIES: Final = (
     "seznamemailproxy",
     "yandeximageresizer",
 )
-_SCANNERS: Final = tuple(
-    # Programs that say that they are one.
-    "crawler spider scanner robots bingpreview microsoftpreview uripreview externalhit "
-    # Gateways that open links and images before the mailbox does.
-    "barracuda proofpoint urldefense mimecast symantec messagelabs fireeye trellix ironport trendmicro sophos "
-    "forcepoint websense zscaler checkpoint avanan cloudmark vadesecure safelinks bitdefender kaspersky virustotal "
-    "urlscan phishtank cyren fortiguard mailguard hornetsecurity "
-    # Chat programs that show a picture of what a link leads to.
-    "slack-imgproxy whatsapp/ googlemessages iframely embedly "
-    # Browsers without a person, and HTTP libraries.
-    "headless phantomjs puppeteer playwright selenium python- python/ aiohttp httpx libwww curl/ wget/ "
-    "go-http-client apache-httpclient java/ okhttp node-fetch axios/ undici guzzlehttp lua-resty ahc/ php/ winhttp "
-    "powershell postmanruntime".split()
-)
+_SCANNERS_BY_KIND: Final = {
+    "says that it is one": "crawler spider scanner robots bingpreview microsoftpreview uripreview externalhit",
+    "gateway that opens links and images before the mailbox does": """barracuda proofpoint urldefense mimecast
+        symantec messagelabs fireeye trellix ironport trendmicro sophos forcepoint websense zscaler checkpoint
+        avanan cloudmark vadesecure safelinks bitdefender kaspersky virustotal urlscan phishtank cyren fortiguard
+        mailguard hornetsecurity""",
+    "chat program that shows what a link leads to": "slack-imgproxy whatsapp/ googlemessages iframely embedly",
+    "browser without a person, or HTTP library": """headless phantomjs puppeteer playwright selenium python-
+        python/ aiohttp httpx libwww curl/ wget/ go-http-client apache-httpclient java/ okhttp node-fetch axios/
+        undici guzzlehttp lua-resty ahc/ php/ winhttp powershell postmanruntime""",
+}
+_SCANNERS: Final = tuple(word for words in _SCANNERS_BY_KIND.values() for word in words.split())
 # "bot" ends a word and is not of CUBOT, a maker of phones.
 _is_bot: Final = re.compile(r"(?<!cu)bot\b|^ruby\b").search
 # A mail program is one whatever else it names: the plug-ins of Outlook and Thunderbird stand there too.
