@@ -13,10 +13,11 @@ from typing import Any, Final, Literal
 from postloop.contracts.address import canonical_recipient
 from postloop.contracts.decode import EARLIEST
 from postloop.contracts.events import Event
+from postloop.contracts.organisation import mailbox_provider_of
 from postloop.domain.engagement import open_kind
 from postloop.domain.event_types import EventType
 from postloop.domain.outcome import outcome_of_bounce, outcome_of_complaint, outcome_of_send
-from postloop.domain.providers import REPORTS_COMPLAINTS, mailbox_provider
+from postloop.domain.providers import REPORTS_COMPLAINTS
 
 ColumnType = Literal["string", "name", "timestamp_ms", "optional_timestamp_ms", "bool", "uint16", "strings"]
 """`name` is a string with few values (a dictionary or LowCardinality pays); timestamps are aware, in UTC."""
@@ -108,7 +109,7 @@ def _recipient_facts(raw: str) -> tuple[str, str, bool, str, bool]:
 
 @lru_cache(maxsize=_RECIPIENT_CACHE_SIZE)
 def _provider_facts(domain: str) -> tuple[str, bool]:
-    provider = mailbox_provider(domain)
+    provider = mailbox_provider_of(domain)
     return provider, provider in REPORTS_COMPLAINTS
 
 
