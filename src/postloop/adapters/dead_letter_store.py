@@ -13,6 +13,7 @@ from clickhouse_connect.driver.client import Client
 
 from postloop.adapters.clickhouse import translated
 from postloop.adapters.migrations import layout_of
+from postloop.contracts.report_events import IMPORT_TOPIC_PREFIX
 from postloop.settings import Settings
 
 _NULL_VALUE: Final = "null_value"
@@ -43,6 +44,11 @@ class DeadLetter:
     errors: tuple[Mapping[str, str], ...]
     at: datetime
     redriven_at: datetime | None = None
+
+    @property
+    def is_record(self) -> bool:
+        """Whether it was a record of a topic; a message of an import was none and cannot be redriven."""
+        return not self.topic.startswith(IMPORT_TOPIC_PREFIX)
 
     @property
     def original_value(self) -> bytes | None:
@@ -83,6 +89,17 @@ class DeadLetterStore:
         self._where = f"ClickHouse at {settings.clickhouse_url}"
         self._letters = layout.readable("dead_letters")
         self._redrives = layout.readable("dead_letter_redrives")
+
+    def keep(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Store dead letters by their rows; repeats replace each other."""
+        names = list(rows[0])
+        with translated(self._where):
+            self._client.insert(
+                "dead_letters",
+                [[row[name] for name in names] for row in rows],
+                column_names=names,
+                settings={"async_insert": 0},
+            )
 
     def newest(self, wanted: Filter, *, limit: int) -> list[DeadLetter]:
         """Return the newest dead letters first, with the beginning of their values."""
