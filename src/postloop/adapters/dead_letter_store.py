@@ -92,14 +92,8 @@ class DeadLetterStore:
 
     def keep(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Store dead letters by their rows; repeats replace each other."""
-        names = list(rows[0])
         with translated(self._where):
-            self._client.insert(
-                "dead_letters",
-                [[row[name] for name in names] for row in rows],
-                column_names=names,
-                settings={"async_insert": 0},
-            )
+            insert_dead_letters(self._client, rows)
 
     def newest(self, wanted: Filter, *, limit: int) -> list[DeadLetter]:
         """Return the newest dead letters first, with the beginning of their values."""
@@ -154,6 +148,17 @@ class DeadLetterStore:
     def _rows(self, query: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
         with translated(self._where):
             return list(self._client.query(query, parameters=parameters, tz_mode="aware").result_rows)
+
+
+def insert_dead_letters(client: Client, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Store rows of dead letters, at least one; the client's errors are not translated."""
+    names = list(rows[0])
+    client.insert(
+        "dead_letters",
+        [[row[name] for name in names] for row in rows],
+        column_names=names,
+        settings={"async_insert": 0},
+    )
 
 
 def _letter(row: Sequence[Any]) -> DeadLetter:

@@ -130,24 +130,33 @@ def import_reports(
         advance, progress = byte_progress(stack, "checking" if check else "sending", messages.size)
         sender = None if check else _Sender(settings, stack)
         for message in messages.read(advance):
-            decoded = decode_report(
-                message.raw,
-                attribution,
-                now=utc_now(),
-                wanted=_WANTED.get(form),
-                received_at=message.received_at,
-                limits=Limits(retention=settings.raw_retention),
-            )
+            decoded = _decoded(message, form, attribution, settings)
             problems = _problems(message, decoded)
             summary.add(decoded, problems)
             if not as_json:
                 _show(problems, progress)
-            if sender is not None and not message.problem:
+            if sender is not None:
                 sender.send(message.raw, decoded, source=form)
         if sender is not None:
             sender.finish()
     _report(summary, sender, as_json=as_json)
     return not summary.problem_count
+
+
+def _decoded(
+    message: StoredMessage, form: Format, attribution: Attribution, settings: Settings
+) -> DecodedReport:
+    """Return what a message says; nothing where its file could not be read, of which no bytes are known."""
+    if message.problem:
+        return DecodedReport()
+    return decode_report(
+        message.raw,
+        attribution,
+        now=utc_now(),
+        wanted=_WANTED.get(form),
+        received_at=message.received_at,
+        limits=Limits(retention=settings.raw_retention),
+    )
 
 
 @dataclass(frozen=True, slots=True)

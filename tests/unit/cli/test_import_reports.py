@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from postloop.adapters.dead_letter_store import DeadLetter
 from postloop.adapters.errors import UnavailableError
+from postloop.adapters.mailboxes import StoredMessage
 from postloop.cli import deadletter, import_reports
 from postloop.cli.main import app
 from postloop.settings import Settings
@@ -180,6 +181,18 @@ def test_dead_letters_are_kept_few_at_a_time(
     done = run(str(tmp_path / "m"), "--format", "maildir", "--account", "acme")
     assert done.exit_code == 1
     assert (kept, len(Broker.sent)) == ([16, 4], 20)
+
+
+def test_a_file_that_cannot_be_read_is_told_and_is_no_dead_letter(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = StoredMessage(1, b"", name="new/7", problem="No such file or directory")
+    monkeypatch.setattr(import_reports.mailboxes, "read_maildir", lambda *_, **__: iter([gone]))
+    (tmp_path / "new").mkdir()
+    done = run(str(tmp_path), "--format", "maildir", "--account", "acme", "--check")
+    assert done.exit_code == 1
+    assert "message 1 (new/7): No such file or directory\n" in done.stderr
+    assert done.stdout.endswith("0 skipped (none), 0 would be dead letters\n")
 
 
 def letter(topic: str) -> DeadLetter:
