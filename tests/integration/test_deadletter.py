@@ -133,7 +133,7 @@ def test_redriving_publishes_the_original_bytes_with_the_header(
     value = bytes(range(256)) * 3
     event_id = refuse(value, key=b"\x00key")
     assert rows(postloop("redrive", event_id, "--json")) == [
-        {"redriven": 1, "already_redriven": 0, "not_found": 0, "dry_run": False}
+        {"redriven": 1, "already_redriven": 0, "not_records": 0, "not_found": 0, "dry_run": False}
     ]
     (record,) = records(settings, "email.bounce")
     assert (record.key, record.value) == (b"\x00key", value)

@@ -13,6 +13,7 @@ from clickhouse_connect.driver.client import Client
 
 from postloop.adapters.clickhouse import translated
 from postloop.adapters.migrations import layout_of
+from postloop.contracts.report_events import IMPORT_TOPIC_PREFIX
 from postloop.settings import Settings
 
 _NULL_VALUE: Final = "null_value"
@@ -43,6 +44,11 @@ class DeadLetter:
     errors: tuple[Mapping[str, str], ...]
     at: datetime
     redriven_at: datetime | None = None
+
+    @property
+    def is_record(self) -> bool:
+        """Whether it was a record of a topic; a message of an import was none and cannot be redriven."""
+        return not self.topic.startswith(IMPORT_TOPIC_PREFIX)
 
     @property
     def original_value(self) -> bytes | None:
@@ -83,6 +89,11 @@ class DeadLetterStore:
         self._where = f"ClickHouse at {settings.clickhouse_url}"
         self._letters = layout.readable("dead_letters")
         self._redrives = layout.readable("dead_letter_redrives")
+
+    def keep(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Store dead letters by their rows; repeats replace each other."""
+        with translated(self._where):
+            insert_dead_letters(self._client, rows)
 
     def newest(self, wanted: Filter, *, limit: int) -> list[DeadLetter]:
         """Return the newest dead letters first, with the beginning of their values."""
@@ -137,6 +148,17 @@ class DeadLetterStore:
     def _rows(self, query: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
         with translated(self._where):
             return list(self._client.query(query, parameters=parameters, tz_mode="aware").result_rows)
+
+
+def insert_dead_letters(client: Client, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Store rows of dead letters, at least one; the client's errors are not translated."""
+    names = list(rows[0])
+    client.insert(
+        "dead_letters",
+        [[row[name] for name in names] for row in rows],
+        column_names=names,
+        settings={"async_insert": 0},
+    )
 
 
 def _letter(row: Sequence[Any]) -> DeadLetter:

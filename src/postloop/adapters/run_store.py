@@ -23,6 +23,7 @@ import pyarrow as pa
 from clickhouse_connect.driver.client import Client
 
 from postloop.adapters.clickhouse import translated
+from postloop.adapters.dead_letter_store import insert_dead_letters
 from postloop.adapters.event_table import repeated
 from postloop.domain.errors import PostloopError
 
@@ -306,16 +307,9 @@ class ClickHouseRunStore:
 
     def keep_dead_letters(self, letters: Sequence[Mapping[str, Any]]) -> None:
         """Store dead letters; repeats replace each other."""
-        if not letters:
-            return
-        names = list(letters[0])
-        with translated("insert into dead_letters"):
-            self._client.insert(
-                "dead_letters",
-                [[letter[name] for name in names] for letter in letters],
-                column_names=names,
-                settings={"async_insert": 0},
-            )
+        if letters:
+            with translated("insert into dead_letters"):
+                insert_dead_letters(self._client, letters)
 
     def _event_columns(self) -> list[str]:
         if not self._columns:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO, Final
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from postloop.adapters.errors import RefusedError, UnavailableError
 from postloop.domain.errors import PostloopError
@@ -20,6 +21,7 @@ from postloop.settings import Settings, SettingsError, load_settings
 # Data goes to stdout, everything said to a person to stderr: a pipe sees data only.
 out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
+_PROGRESS_STEP_BYTES: Final = 65_536
 
 
 class Exit(IntEnum):
@@ -67,6 +69,36 @@ def settings_for(data_dir: Path | None) -> Settings:
     """Return the settings in force, or leave with exit code 2 and the reason."""
     with guarded():
         return load_settings(data_dir=data_dir)
+
+
+def open_input(file: str, stack: ExitStack) -> tuple[BinaryIO, int | None]:
+    """Return the stream of a file, or of standard input for -, and its size in bytes where it has one."""
+    if file == "-":
+        return sys.stdin.buffer, None
+    try:
+        stream = stack.enter_context(Path(file).open("rb"))  # noqa: SIM115 - the stack closes it
+        return stream, Path(file).stat().st_size
+    except OSError as error:
+        raise stop(f"cannot read {file}: {error.strerror}", Exit.USAGE) from None
+
+
+def byte_progress(stack: ExitStack, what: str, size: int | None) -> tuple[Callable[[int], None], Progress]:
+    """Show a bar of `size` bytes until the stack closes; return the function that moves it, and the bar."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    progress = stack.enter_context(Progress(*columns, console=err, transient=True))
+    task = progress.add_task(what, total=size)
+    pending = 0
+
+    def advance(count: int) -> None:
+        nonlocal pending
+        pending += count
+        if (
+            pending >= _PROGRESS_STEP_BYTES
+        ):  # the bar takes a lock and the time at each step: more than a line costs
+            progress.advance(task, pending)
+            pending = 0
+
+    return advance, progress
 
 
 def print_json(value: Any) -> None:

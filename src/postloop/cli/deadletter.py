@@ -119,6 +119,7 @@ def redrive(
     """Publish dead letters to the topics they came from, each with its original bytes and once.
 
     Name them, or choose them by --topic, --code and --since. Their records carry the header postloop-redriven.
+    Messages of an import were no records of a topic: import them again.
 
     Example: [bold]postloop deadletter redrive --topic email.bounce --since 2h --dry-run[/]
     """
@@ -131,6 +132,8 @@ def redrive(
         chosen = list(dict.fromkeys(event_ids)) if event_ids else store.ids(wanted)
         counts = _redrive(store, settings, chosen, again=again, dry_run=dry_run)
     _tell(counts, dry_run=dry_run, as_json=as_json)
+    if counts["not_records"] and counts["not_records"] == len(chosen):
+        raise stop("messages of an import cannot be redriven: import them again", Exit.REFUSED)
     if counts["not_found"] or not chosen:
         raise stop(_not_found(counts, chosen), Exit.NO)
 
@@ -138,14 +141,16 @@ def redrive(
 def _redrive(
     store: DeadLetterStore, settings: Settings, chosen: Sequence[str], *, again: bool, dry_run: bool
 ) -> dict[str, int]:
-    counts = {"redriven": 0, "already_redriven": 0, "not_found": 0}
+    counts = {"redriven": 0, "already_redriven": 0, "not_records": 0, "not_found": 0}
     found = 0
     with _Publisher(settings, dry_run=dry_run) as publisher, _progress() as bar:
         task = bar.add_task("redrive", total=len(chosen))
         for page in store.find(chosen):
             found += len(page)
-            due = [letter for letter in page if again or letter.redriven_at is None]
-            counts["already_redriven"] += len(page) - len(due)
+            records = [letter for letter in page if letter.is_record]
+            due = [letter for letter in records if again or letter.redriven_at is None]
+            counts["not_records"] += len(page) - len(records)
+            counts["already_redriven"] += len(records) - len(due)
             counts["redriven"] += len(due)
             if due and publisher.publish(due):
                 # After the acknowledgement: a crash in between repeats them, which their event ids make harmless.
@@ -194,6 +199,8 @@ def _tell(counts: dict[str, int], *, dry_run: bool, as_json: bool) -> None:
     out.print(f"{counts['redriven']:,} {done}")
     if skipped:
         out.print(f"{skipped:,} were redriven before and left alone (--again repeats them)")
+    if counts["not_records"]:
+        out.print(f"{counts['not_records']:,} are messages of an import and were left alone")
 
 
 def _not_found(counts: dict[str, int], chosen: Sequence[str]) -> str:
@@ -250,16 +257,20 @@ def _document(letter: DeadLetter, *, preview: bool) -> dict[str, Any]:
 
 
 def _show(letter: DeadLetter) -> None:
-    out.print(
-        f"[bold]{letter.event_id}[/]  {letter.topic}, partition {letter.partition}, offset {letter.offset}"
-    )
-    element = "the whole record" if letter.index is None else f"element {letter.index} of the record's array"
-    out.print(f"{element}, refused {_time(letter.at)} at stage {letter.stage}")
+    place = f", partition {letter.partition}, offset {letter.offset}" if letter.is_record else ""
+    out.print(f"[bold]{letter.event_id}[/]  {letter.topic}{place}")
+    out.print(f"{_part(letter)}, refused {_time(letter.at)} at stage {letter.stage}")
     out.print(f"redriven: {_time(letter.redriven_at) or 'never'}")
     for line in _reasons(letter):
         out.print(line, markup=False)
     out.print(f"\n{letter.value_bytes:,} bytes:", markup=False)
     out.print(_text(letter.value, _SHOWN_BYTES), markup=False)
+
+
+def _part(letter: DeadLetter) -> str:
+    if not letter.is_record:
+        return "the whole message" if letter.index is None else f"recipient {letter.index} of the report"
+    return "the whole record" if letter.index is None else f"element {letter.index} of the record's array"
 
 
 def _reasons(letter: DeadLetter) -> Iterator[str]:

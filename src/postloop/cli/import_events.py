@@ -1,25 +1,45 @@
-"""`postloop import`: a user's own events, JSON lines, checked and sent to the input topics."""
+"""`postloop import`: a user's own events, checked and sent to the input topics. JSON lines are read here."""
 
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Final
 
 import typer
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import Progress
 
 from postloop.adapters.event_producer import EventProducer
-from postloop.cli.common import AsJson, DataDir, Exit, err, guarded, out, print_json, settings_for, stop
+from postloop.cli.common import (
+    AsJson,
+    DataDir,
+    Exit,
+    byte_progress,
+    guarded,
+    open_input,
+    out,
+    print_json,
+    settings_for,
+    stop,
+)
+from postloop.cli.import_reports import (
+    AccountHeaderOption,
+    AccountOption,
+    Format,
+    FormatOption,
+    MessageIdHeaderOption,
+    RecipientHeaderOption,
+    SenderDomainOption,
+    import_reports,
+)
 from postloop.contracts.decode import Limits, RecordError, decode_record
 from postloop.contracts.field_errors import FieldError
+from postloop.contracts.report_events import Attribution
 from postloop.domain.event_types import EVENT_TYPES, EventType, topic_name
 from postloop.settings import Settings
 
@@ -38,7 +58,7 @@ class TypeName(StrEnum):
     UNSUBSCRIBE = "unsubscribe"
 
 
-File = Annotated[str, typer.Argument(metavar="FILE", help="JSON lines; - reads standard input.")]
+File = Annotated[str, typer.Argument(metavar="FILE", help="A file, or a maildir; - reads standard input.")]
 TypeOption = Annotated[
     TypeName | None,
     typer.Option("--type", help='The type of every line. Without it each line says its own: "type".'),
@@ -97,33 +117,66 @@ def register(app: typer.Typer) -> None:
 
 def import_events(
     file: File,
+    form: FormatOption = Format.JSONL,
     event_type: TypeOption = None,
+    account: AccountOption = "",
+    account_header: AccountHeaderOption = "",
+    sender_domain: SenderDomainOption = "",
+    message_id_header: MessageIdHeaderOption = "",
+    recipient_header: RecipientHeaderOption = "",
     check: CheckOption = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send a file of events, one JSON object (or array of objects) a line, to the input topics.
+    """Send events to the input topics: JSON lines, or raw bounces and complaints as mail servers send them.
 
     Invalid lines are reported with their number and left out, valid ones are sent; the exit code is 1 if any
-    line was invalid. With --check nothing is sent.
+    line was invalid. A report that cannot be read becomes a dead letter. With --check nothing is sent.
 
     Example: postloop import bounces.jsonl --type bounce --check
+
+    Example: postloop import /var/mail/bounces --format mbox --account acme
     """
+    attribution = Attribution(
+        account=account,
+        account_header=account_header,
+        sender_domain=sender_domain,
+        message_id_header=message_id_header,
+        recipient_header=recipient_header,
+    )
+    _refuse_contradictions(form, event_type, attribution)
     settings = settings_for(data_dir)
+    if form is Format.JSONL:
+        kind = EVENT_TYPES[list(TypeName).index(event_type)] if event_type else None
+        is_good = _import_lines(file, kind, settings, check=check, as_json=as_json)
+    else:
+        is_good = import_reports(file, form, attribution, settings, check=check, as_json=as_json)
+    if not is_good:
+        raise typer.Exit(int(Exit.NO))
+
+
+def _refuse_contradictions(form: Format, event_type: TypeName | None, attribution: Attribution) -> None:
+    if form is not Format.JSONL and event_type is not None:
+        raise stop("--type is for JSON lines: a report says itself what it is", Exit.USAGE)
+    if form is Format.JSONL and attribution != Attribution():
+        raise stop("account, domain and headers are told for reports: add --format", Exit.USAGE)
+    if form is not Format.JSONL and not (attribution.account or attribution.account_header):
+        said = "a report does not say whose mail it is about: --account ID, or --account-header NAME"
+        raise stop(said, Exit.USAGE)
+
+
+def _import_lines(
+    file: str, event_type: EventType | None, settings: Settings, *, check: bool, as_json: bool
+) -> bool:
+    """Check and send JSON lines; return whether all were valid."""
     limits = Limits(retention=settings.raw_retention)
     with guarded(), ExitStack() as stack:
-        stream, size = _open(file, stack)
+        stream, size = open_input(file, stack)
         send = (lambda _: None) if check else _sender(settings, stack)
         summary = Summary()
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-        progress = stack.enter_context(Progress(*columns, console=err, transient=True))
-        task = progress.add_task("checking" if check else "sending", total=size)
+        advance, progress = byte_progress(stack, "checking" if check else "sending", size)
         for line in read_lines(
-            stream,
-            event_type=EVENT_TYPES[list(TypeName).index(event_type)] if event_type else None,
-            now=datetime.now(UTC),
-            limits=limits,
-            on_bytes=lambda count: progress.advance(task, count),
+            stream, event_type=event_type, now=datetime.now(UTC), limits=limits, on_bytes=advance
         ):
             summary.add(line)
             if line.problems and not as_json:
@@ -132,8 +185,7 @@ def import_events(
                 send(line)
         send(None)
     _report(summary, check=check, as_json=as_json)
-    if summary.invalid_lines:
-        raise typer.Exit(int(Exit.NO))
+    return not summary.invalid_lines
 
 
 def read_lines(
@@ -194,17 +246,6 @@ def _parsed(value: bytes) -> Any:
         return json.loads(value)
     except (ValueError, RecursionError):
         return None
-
-
-def _open(file: str, stack: ExitStack) -> tuple[BinaryIO, int | None]:
-    """Return the stream of a file, or of standard input, and its size in bytes where it has one."""
-    if file == "-":
-        return sys.stdin.buffer, None
-    try:
-        stream = stack.enter_context(Path(file).open("rb"))  # noqa: SIM115 - the stack closes it
-        return stream, Path(file).stat().st_size
-    except OSError as error:
-        raise stop(f"cannot read {file}: {error.strerror}", Exit.USAGE) from None
 
 
 def _sender(settings: Settings, stack: ExitStack) -> Callable[[Line | None], None]:

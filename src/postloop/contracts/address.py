@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from email_validator import validate_email
 
-from postloop.domain.recipient import MAX_ADDRESS_BYTES, fast_canonical
+from postloop.domain.recipient import MAX_ADDRESS_BYTES, fast_canonical, is_redacted
 
 _CACHE_SIZE: Final = 16_384
 # Top-level names that the library refuses (IANA special-use domain names). It cannot deliver there; a mail
@@ -31,8 +31,11 @@ def canonical_recipient(text: str) -> Recipient:
 
     Valid is what RFC 5321, 6531 and 5890 allow to stand in an envelope: also quoted local parts, address
     literals, names without a dot (`root@localhost`) and special-use names (`user@example.test`), because mail
-    inside a company goes there. Deliverability is not asked.
+    inside a company goes there. Deliverability is not asked. An address that a feedback loop blacked out is not
+    valid, though it may look like one: nobody can be blocked or unblocked by it.
     """
+    if is_redacted(text):
+        return malformed(text)
     canonical = fast_canonical(text)
     if canonical is not None:
         return Recipient(canonical, canonical.rpartition("@")[2], True)

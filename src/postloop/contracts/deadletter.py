@@ -1,8 +1,10 @@
 """`postloop.deadletter`: a record, or one element of its array, that could not become an event."""
 
+import json
 from base64 import b64decode, b64encode
+from dataclasses import asdict
 from datetime import datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from uuid import UUID, uuid5
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -79,6 +81,19 @@ def dead_letter(
         errors=errors,
         at=at,
     )
+
+
+def dead_letter_row(letter: DeadLetterV1, *, topic_id: str) -> dict[str, Any]:
+    """Return the row of a dead letter in ClickHouse; `index` is -1 where the whole record is meant."""
+    return {
+        **letter.model_dump(exclude={"schema_version", "index", "errors", "key_base64", "value_base64"}),
+        "topic_id": topic_id,
+        "index": -1 if letter.index is None else letter.index,
+        "key_base64": letter.key_base64 or "",
+        "value_base64": letter.value_base64 or "",
+        "error_code": letter.errors[0].code,
+        "errors": json.dumps([asdict(error) for error in letter.errors]),
+    }
 
 
 def max_dead_letter_bytes(*, max_record_bytes: int) -> int:

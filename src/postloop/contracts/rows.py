@@ -13,10 +13,11 @@ from typing import Any, Final, Literal, NamedTuple
 from postloop.contracts.address import canonical_recipient
 from postloop.contracts.decode import EARLIEST
 from postloop.contracts.events import Event
+from postloop.contracts.organisation import mailbox_provider_of
 from postloop.domain.engagement import open_kind
 from postloop.domain.event_types import EventType
 from postloop.domain.outcome import outcome_of_bounce, outcome_of_complaint, outcome_of_send
-from postloop.domain.providers import REPORTS_COMPLAINTS, mailbox_provider
+from postloop.domain.providers import REPORTS_COMPLAINTS
 
 ColumnType = Literal["string", "name", "timestamp_ms", "optional_timestamp_ms", "bool", "uint16", "strings"]
 """`name` is a string with few values (a dictionary or LowCardinality pays); timestamps are aware, in UTC."""
@@ -214,7 +215,7 @@ def recipient_facts(raw: str) -> RecipientFacts:
 @lru_cache(maxsize=_RECIPIENT_CACHE_SIZE)
 def provider_facts(domain: str) -> tuple[str, bool]:
     """Return the mailbox provider of a domain, and whether it reports complaints."""
-    provider = mailbox_provider(domain)
+    provider = mailbox_provider_of(domain)
     return provider, provider in REPORTS_COMPLAINTS
 
 

@@ -20,6 +20,7 @@ Outcome = Literal[
     "deferral",
     "complaint",
     "not_spam",
+    "authentication_report",
     "open",
     "unsubscribe",
 ]

@@ -6,11 +6,15 @@ from typing import Final, Literal
 from postloop.domain.event_types import BounceAction, SendStatus
 
 BounceOutcome = Literal["hard_bounce", "soft_bounce", "deferral"]
+ComplaintOutcome = Literal["complaint", "not_spam", "authentication_report"]
 
 BLOCKLISTED: Final = "blocklisted"
 """`error_code` of a send that the sender itself stopped because of the blocklist."""
 NOT_SPAM: Final = "not-spam"
 """Feedback type of RFC 6430: the user moved the message out of the spam folder."""
+AUTH_FAILURE: Final = "auth-failure"
+"""Feedback type of RFC 6591: a server reports failed SPF, DKIM or DMARC. Nobody complained: senders are sent these
+about mail that others forge, and to count them would block recipients for good."""
 
 _enhanced_class: Final = re.compile(r"\s*([245])\.\d{1,3}\.\d{1,3}").match  # RFC 3463 section 2
 
@@ -38,6 +42,15 @@ def outcome_of_bounce(action: BounceAction, *, smtp_code: int, enhanced_code: st
     return "hard_bounce" if status and status[1] == "5" else "soft_bounce"
 
 
-def outcome_of_complaint(feedback_type: str) -> Literal["complaint", "not_spam"]:
-    """Return not_spam for the one type that withdraws a complaint; an unknown type is a complaint."""
-    return "not_spam" if feedback_type.strip().lower() == NOT_SPAM else "complaint"
+def outcome_of_complaint(feedback_type: str) -> ComplaintOutcome:
+    """Return what a report of a feedback loop is; an unknown type is a complaint.
+
+    abuse, fraud, virus and other (RFC 5965 section 7.3) all say that the recipient did not want the message.
+    """
+    return _NO_COMPLAINTS.get(feedback_type.strip().lower(), "complaint")
+
+
+_NO_COMPLAINTS: Final[dict[str, ComplaintOutcome]] = {
+    NOT_SPAM: "not_spam",
+    AUTH_FAILURE: "authentication_report",
+}

@@ -2,7 +2,7 @@
 
 The table is a closed list because every name is a dimension of the rollups. Domains come from the providers'
 own sign-up and help pages; a provider that hosts domains of companies (Google Workspace, Microsoft 365)
-cannot be seen in the recipient's domain, and such mail is `corporate`.
+cannot be seen in the recipient's domain, and such mail is `corporate`: see `hosting` for what the host tells.
 """
 
 import re

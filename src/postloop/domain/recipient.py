@@ -12,7 +12,10 @@ from typing import Final
 MAX_ADDRESS_BYTES: Final = 254
 """RFC 5321 section 4.5.3.1.3 with RFC 3696 erratum 1690: a path of 256 octets less its angle brackets."""
 _DOMAIN_CACHE_SIZE: Final = 16_384
+_REDACTION_STARTS: Final = "rRuUxX[(<* \t\r\n"
 
+# Nothing, or no letter of a longer word, follows: `redacted@example.org`, `[redacted]`, `xxxxxxx@example.org`.
+_is_redaction: Final = re.compile(r"[(\[<]?(?:redacted|x{5,}|\*+)(?![a-z0-9])|undisclosed[- ]recipient").match
 _ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"  # atext of RFC 5322 section 3.2.3
 DOT_ATOM: Final = rf"{_ATOM}(?:\.{_ATOM})*"
 """The pattern of an ordinary local part, for other engines of regular expressions too."""
@@ -34,6 +37,16 @@ def fast_canonical(text: str) -> str | None:
         return None
     canonical_domain = plain_domain(domain)
     return None if canonical_domain is None else f"{local.lower()}@{canonical_domain}"
+
+
+def is_redacted(text: str) -> bool:
+    """Return whether a feedback loop blacked the address out (RFC 6590) in a way that can be seen.
+
+    A local part that was replaced by a hash cannot be told from a real one.
+    """
+    if text[:1] not in _REDACTION_STARTS:  # nearly every address of the recorder's hot path ends here
+        return False
+    return _is_redaction(text.lstrip()[:32].lower()) is not None
 
 
 @lru_cache(maxsize=_DOMAIN_CACHE_SIZE)

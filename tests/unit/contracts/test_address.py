@@ -163,3 +163,11 @@ def test_any_text_has_a_recipient_and_its_canonical_form_is_stable(text: str) ->
 )
 def test_canonical_form(text: str, canonical: str, domain: str, valid: bool) -> None:
     assert canonical_recipient(text) == (canonical, domain, valid)
+
+
+@pytest.mark.parametrize(
+    "text", ["redacted@example.org", " Redacted-7@Example.org", "[redacted]", "xxxxxxx@example.org"]
+)
+def test_an_address_that_was_blacked_out_is_kept_as_given_and_is_not_valid(text: str) -> None:
+    found = canonical_recipient(text)
+    assert (found.canonical, found.valid) == (text, False)

@@ -1,52 +1,70 @@
 """Opens by people and by machines."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postloop.domain.engagement import open_kind
+from postloop.domain.engagement import AT_ONCE_S, open_kind
 
-GMAIL = "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)"
-YAHOO = "YahooMailProxy; https://help.yahoo.com/kb/yahoo-mail-proxy-SLN28749.html"
-IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_1 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko)"
+AGENTS = [
+    line.split(maxsplit=2)
+    for line in Path(__file__).with_name("user_agents.txt").read_text(encoding="utf-8").splitlines()
+    if not line.startswith("#")
+]
+GMAIL_PREFETCH = (
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/42.0.2311.135 Safari/537.36 Edge/12.246 Mozilla/5.0"
+)
+
+
+def agents(wanted: str) -> list[object]:
+    return [pytest.param(agent, id=name) for verdict, name, agent in AGENTS if verdict == wanted]
+
+
+@pytest.mark.parametrize("user_agent", agents("person"))
+@pytest.mark.parametrize("since_delivery_s", [None, 0.0, 3_600.0])
+def test_a_persons_client_is_a_person_however_soon(user_agent: str, since_delivery_s: float | None) -> None:
+    assert open_kind(user_agent, since_delivery_s=since_delivery_s) == ("human", "client")
+
+
+@pytest.mark.parametrize("user_agent", agents("proxy"))
+def test_an_image_proxy_is_a_person_unless_it_came_at_once(user_agent: str) -> None:
+    assert open_kind(user_agent) == ("human", "image_proxy")
+    assert open_kind(user_agent, since_delivery_s=AT_ONCE_S) == ("human", "image_proxy")
+    assert open_kind(user_agent, since_delivery_s=1.9) == ("machine", "image_proxy_at_once")
+    assert open_kind(user_agent, since_delivery_s=0.0) == ("machine", "image_proxy_at_once")
+
+
+def test_clocks_that_disagree_say_nothing() -> None:
+    assert open_kind("via ggpht.com GoogleImageProxy", since_delivery_s=-3.0) == ("human", "image_proxy")
+
+
+@pytest.mark.parametrize("user_agent", agents("scanner"))
+@pytest.mark.parametrize("since_delivery_s", [None, 86_400.0])
+def test_a_program_is_a_machine_however_late(user_agent: str, since_delivery_s: float | None) -> None:
+    assert open_kind(user_agent, since_delivery_s=since_delivery_s) == ("machine", "scanner")
 
 
 @pytest.mark.parametrize(
-    ("user_agent", "since_delivery_s", "kind", "reason"),
+    ("user_agent", "reason"),
     [
-        pytest.param("Mozilla/5.0", None, "machine", "apple_mpp", id="apple-mpp"),
-        pytest.param("Mozilla/5.0", 86_400, "machine", "apple_mpp", id="apple-mpp-a-day-later"),
-        pytest.param(GMAIL, None, "human", "image_proxy", id="gmail"),
-        pytest.param(GMAIL, 2.0, "human", "image_proxy", id="gmail-after-2-s"),
-        pytest.param(GMAIL, 1.9, "machine", "image_proxy_at_once", id="gmail-at-once"),
-        pytest.param(GMAIL, -3.0, "human", "image_proxy", id="gmail-clocks-disagree"),
-        pytest.param(YAHOO, 60, "human", "image_proxy", id="yahoo"),
-        pytest.param(YAHOO, 0, "machine", "image_proxy_at_once", id="yahoo-at-once"),
-        pytest.param(IPHONE, 1.0, "human", "client", id="a-phone-on-the-table"),
-        pytest.param("", None, "human", "no_user_agent", id="no-user-agent"),
-        pytest.param(
-            "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
-            None,
-            "machine",
-            "scanner",
-            id="bot",
-        ),
-        pytest.param(
-            "Mozilla/5.0 (Linux; Android 9; CUBOT X19) Mobile", None, "human", "client", id="cubot-is-a-phone"
-        ),
-        pytest.param("Mozilla/5.0 BingPreview/1.0b", None, "machine", "scanner", id="preview"),
-        pytest.param("BarracudaSentinel (EE)", None, "machine", "scanner", id="gateway"),
-        pytest.param("python-requests/2.31", None, "machine", "scanner", id="http-library"),
-        pytest.param(
-            "Mozilla/4.0 (compatible; ms-office; MSOffice 16)", None, "human", "client", id="outlook"
-        ),
-        pytest.param(
-            "Mozilla/5.0 (X11; Linux x86_64) Thunderbird/115.0", None, "human", "client", id="thunderbird"
-        ),
+        pytest.param("Mozilla/5.0", "apple_mpp", id="apple-privacy-protection"),
+        pytest.param(" Mozilla/5.0 ", "apple_mpp", id="apple-with-blanks"),
+        pytest.param(GMAIL_PREFETCH, "prefetch", id="gmail-ahead-of-the-reader"),
     ],
 )
-def test_who_opened(user_agent: str, since_delivery_s: float | None, kind: str, reason: str) -> None:
-    assert open_kind(user_agent, since_delivery_s=since_delivery_s) == (kind, reason)
+@pytest.mark.parametrize("since_delivery_s", [None, 86_400.0])
+def test_a_prefetch_is_a_machine_however_late(
+    user_agent: str, reason: str, since_delivery_s: float | None
+) -> None:
+    assert open_kind(user_agent, since_delivery_s=since_delivery_s) == ("machine", reason)
+
+
+@pytest.mark.parametrize("user_agent", ["", "  "])
+def test_without_a_user_agent_a_person_opened(user_agent: str) -> None:
+    assert open_kind(user_agent, since_delivery_s=1.0) == ("human", "no_user_agent")
 
 
 @given(st.text(), st.none() | st.floats(allow_nan=False))
@@ -57,3 +75,10 @@ def test_time_alone_never_turns_a_client_into_a_machine(
     assert kind in ("human", "machine")
     if reason in ("client", "no_user_agent"):
         assert kind == "human"
+
+
+@given(st.sampled_from([agent for _, _, agent in AGENTS]), st.integers(0, 40_000))
+def test_capitals_and_a_long_tail_change_nothing(user_agent: str, tail: int) -> None:
+    told = open_kind(user_agent)
+    assert open_kind(user_agent.upper()) == told
+    assert open_kind(user_agent.lower() + " x" * tail) == told

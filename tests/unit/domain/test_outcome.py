@@ -48,12 +48,24 @@ def test_a_send_stopped_by_the_blocklist_is_suppressed() -> None:
 @pytest.mark.parametrize(
     ("feedback_type", "outcome"),
     [
-        ("abuse", "complaint"),
-        ("", "complaint"),
-        ("later-type", "complaint"),
-        ("not-spam", "not_spam"),
-        (" Not-Spam", "not_spam"),
+        pytest.param("abuse", "complaint", id="abuse"),
+        pytest.param("fraud", "complaint", id="fraud"),
+        pytest.param("virus", "complaint", id="virus"),
+        pytest.param("other", "complaint", id="other"),
+        pytest.param("", "complaint", id="not-told"),
+        pytest.param("later-type", "complaint", id="unknown"),
+        pytest.param("not-spam-at-all", "complaint", id="begins-like-not-spam"),
+        pytest.param("not-spam", "not_spam", id="not-spam"),
+        pytest.param(" Not-Spam", "not_spam", id="not-spam-in-capitals"),
+        pytest.param("auth-failure", "authentication_report", id="a-servers-report"),
+        pytest.param("Auth-Failure ", "authentication_report", id="a-servers-report-in-capitals"),
     ],
 )
-def test_only_not_spam_withdraws_a_complaint(feedback_type: str, outcome: str) -> None:
+def test_a_report_is_a_complaint_unless_it_says_that_it_is_none(feedback_type: str, outcome: str) -> None:
     assert outcome_of_complaint(feedback_type) == outcome
+
+
+@given(st.text())
+def test_no_other_word_takes_a_complaint_back(feedback_type: str) -> None:
+    taken_back = outcome_of_complaint(feedback_type) != "complaint"
+    assert taken_back == (feedback_type.strip().lower() in ("not-spam", "auth-failure"))

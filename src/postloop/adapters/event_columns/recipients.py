@@ -12,6 +12,8 @@ from postloop.domain.recipient import DOT_ATOM, MAX_ADDRESS_BYTES, plain_domain
 
 # One @, nothing that could be quoted, commented or spelled in another script around it.
 _ORDINARY: Final = rf"^{DOT_ATOM}@[A-Za-z0-9.-]+$"
+# How a feedback loop's stand-in for an address begins (`is_redacted`), and a few names of people.
+_MAY_BE_REDACTED: Final = r"^(redacted|xxxxx|\*|undisclosed)"
 _TYPES: Final = (pa.string(), pa.string(), pa.string(), pa.bool_(), pa.string(), pa.bool_())
 
 
@@ -21,6 +23,7 @@ def recipient_columns(raw: pa.Array) -> dict[str, pa.Array]:
     if pc.max(pc.binary_length(raw)).as_py() > MAX_ADDRESS_BYTES:
         ordinary = pc.and_(ordinary, pc.less_equal(pc.binary_length(raw), MAX_ADDRESS_BYTES))
     lowered = pc.ascii_lower(raw)
+    ordinary = pc.and_not(ordinary, pc.match_substring_regex(lowered, _MAY_BE_REDACTED))
     # Of an address that is not ordinary the text behind its first @; what it says is not used.
     domains = pc.list_element(pc.split_pattern(pc.binary_join_element_wise(lowered, "", "@"), "@"), 1)
     encoded = domains.dictionary_encode()
