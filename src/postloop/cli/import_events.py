@@ -20,6 +20,7 @@ from postloop.cli.common import (
     DataDir,
     Exit,
     byte_progress,
+    err,
     guarded,
     open_input,
     out,
@@ -28,6 +29,7 @@ from postloop.cli.common import (
     stop,
 )
 from postloop.cli.import_reports import (
+    UNASSIGNED,
     AccountHeaderOption,
     AccountOption,
     Format,
@@ -137,6 +139,12 @@ def import_events(
 
     Example: postloop import /var/mail/bounces --format mbox --account acme
     """
+    if form is not Format.JSONL and not (account or account_header):
+        account = UNASSIGNED
+        err.print(
+            f"a report does not say whose mail it is about: its events go to the account {UNASSIGNED!r}; "
+            "--account ID or --account-header NAME names another"
+        )
     attribution = Attribution(
         account=account,
         account_header=account_header,
@@ -160,9 +168,6 @@ def _refuse_contradictions(form: Format, event_type: TypeName | None, attributio
         raise stop("--type is for JSON lines: a report says itself what it is", Exit.USAGE)
     if form is Format.JSONL and attribution != Attribution():
         raise stop("account, domain and headers are told for reports: add --format", Exit.USAGE)
-    if form is not Format.JSONL and not (attribution.account or attribution.account_header):
-        said = "a report does not say whose mail it is about: --account ID, or --account-header NAME"
-        raise stop(said, Exit.USAGE)
 
 
 def _import_lines(

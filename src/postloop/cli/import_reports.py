@@ -34,6 +34,9 @@ from postloop.domain.event_types import DEADLETTER_TOPIC, EventType, prefixed, t
 from postloop.domain.reports.model import DEFAULT_LIMITS
 from postloop.settings import Settings
 
+UNASSIGNED: Final = "unassigned"
+"""The account of reports when nobody said whose mail they are about."""
+
 _MAX_SHOWN: Final = 1_000
 _LETTERS_AT_ONCE: Final = 16
 _EVENT_TYPES: Final[tuple[EventType, ...]] = ("bounce", "complaint")

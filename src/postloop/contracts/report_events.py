@@ -5,6 +5,7 @@ What a report cannot know (the account, sometimes the sender's domain) is told b
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -29,6 +30,7 @@ from postloop.domain.reports.reading import read_report
 IMPORT_TOPIC_PREFIX: Final = "import:"
 """A dead letter of an import names its format behind this instead of a topic. No Kafka topic has a colon."""
 
+_address_domain: Final = re.compile(r"[^\s<>,@]@([A-Za-z0-9.-]{1,253})").search
 _NAMESPACE: Final = UUID("0b8a5f52-7f0e-5c1b-9c39-5d6f0c4e7a21")
 _WRONG_KIND: Final[dict[ReportKind, tuple[str, str]]] = {
     "dsn": ("not_a_dsn", "no delivery status notification"),
@@ -175,12 +177,20 @@ def _event(
         "account_id": _header(attribution.account_header, report) or attribution.account,
         # Nobody knows the message: a name of its own keeps it apart from every other.
         "message_id": message_id or f"report-{event_id}",
-        "sender_domain": original.sender_domain or attribution.sender_domain,
+        "sender_domain": original.sender_domain or attribution.sender_domain or _bounce_domain(draft, report),
         "recipient": recipient,
         "sent_at": original.sent_at.isoformat() if original.sent_at else None,
         **_own_fields(draft),
     }
     return {name: value for name, value in event.items() if value not in ("", 0, None)}
+
+
+def _bounce_domain(draft: BounceDraft | ComplaintDraft, report: Report) -> str:
+    """Return the domain that a bounce was sent to: that of the envelope sender (RFC 5321 section 3.6.3)."""
+    if isinstance(draft, ComplaintDraft):  # it goes to the address that was registered for the feedback loop
+        return ""
+    found = _address_domain(report.headers.first("To"))
+    return found[1].lower() if found else ""
 
 
 def _own_fields(draft: BounceDraft | ComplaintDraft) -> dict[str, Any]:

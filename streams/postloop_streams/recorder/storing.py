@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 import pyarrow as pa
 import structlog
@@ -17,10 +16,10 @@ from postloop.adapters.errors import RefusedError, UnavailableError
 from postloop.adapters.health_server import HealthState
 from postloop.adapters.metrics import RecorderMetrics
 from postloop.adapters.run_store import RunStore, UnknownInsertError, new_run_id
-from postloop.contracts.deadletter import DeadLetterV1
+from postloop.contracts.deadletter import DeadLetterV1, dead_letter_row
 from postloop.domain.errors import PostloopError
 from postloop_streams.recorder.partitions import Assignment
-from postloop_streams.recorder.runs import Refused, Run
+from postloop_streams.recorder.runs import Run
 from postloop_streams.transport import Lease
 
 log = structlog.stdlib.get_logger("postloop.recorder")
@@ -100,7 +99,9 @@ class RunWriter:
     async def _try(self, run: Run, attempt: _Attempt, assignment: Assignment, *, check: bool) -> None:
         if run.dead_letters and not attempt.letters_kept:
             await self._publish([refused.letter for refused in run.dead_letters])
-            rows = [_dead_letter_row(refused) for refused in run.dead_letters]
+            rows = [
+                dead_letter_row(refused.letter, topic_id=refused.topic_id) for refused in run.dead_letters
+            ]
             await asyncio.to_thread(self._store.keep_dead_letters, rows)
             attempt.letters_kept = True
         if attempt.table is None:
@@ -167,17 +168,3 @@ class _Attempt:
     letters_kept: bool = False
     is_uncertain: bool = False
     is_stored: bool = False
-
-
-def _dead_letter_row(refused: Refused) -> dict[str, Any]:
-    """Return the row of a dead letter; `index` is -1 where the whole record is meant."""
-    letter = refused.letter
-    return {
-        **letter.model_dump(exclude={"schema_version", "index", "errors", "key_base64", "value_base64"}),
-        "topic_id": refused.topic_id,
-        "index": -1 if letter.index is None else letter.index,
-        "key_base64": letter.key_base64 or "",
-        "value_base64": letter.value_base64 or "",
-        "error_code": letter.errors[0].code,
-        "errors": json.dumps([asdict(error) for error in letter.errors]),
-    }

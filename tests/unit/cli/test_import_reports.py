@@ -56,9 +56,8 @@ def test_what_cannot_be_read_is_told_with_message_recipient_field_and_reason(
 
 
 def test_a_domain_that_is_missing_is_told_with_what_helps(run: Run, tmp_path: Path) -> None:
-    done = run(
-        write(tmp_path / "x", sample("exim-delayed")), "--format", "dsn", "--account", "acme", "--check"
-    )
+    addressed_to_nobody = sample("exim-delayed").replace(b"\nTo: ", b"\nX-To: ")
+    done = run(write(tmp_path / "x", addressed_to_nobody), "--format", "dsn", "--account", "acme", "--check")
     assert done.exit_code == 1
     assert "message 1, recipient 0: sender_domain: sender_domain is required" in done.stderr
     assert "--sender-domain names the domain" in done.stderr
@@ -101,10 +100,15 @@ def test_standard_input_is_read_for_a_dash(run: Run) -> None:
     assert (done.exit_code, done.stdout.count("complaint 1")) == (0, 1)
 
 
+def test_without_an_account_the_events_go_to_one_that_says_so(run: Run, tmp_path: Path) -> None:
+    done = run(write(tmp_path / "x", sample("postfix-failed")), "--format", "dsn", "--check", "--json")
+    assert done.exit_code == 0
+    assert "unassigned" in done.stderr and "--account ID" in " ".join(done.stderr.split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        pytest.param(["x", "--format", "dsn"], "--account ID, or --account-header NAME", id="no-account"),
         pytest.param(
             ["x", "--format", "dsn", "--account", "a", "--type", "bounce"], "--type is for JSON lines", id="type"
         ),

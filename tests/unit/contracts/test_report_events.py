@@ -139,12 +139,20 @@ def test_a_header_never_names_the_recipient_of_a_report_about_several() -> None:
 
 
 def test_a_report_that_names_neither_account_nor_domain_is_refused_for_both() -> None:
-    (refusal,) = decode(sample("exim-delayed"), Attribution()).refusals
+    addressed_to_nobody = sample("exim-delayed").replace(b"\nTo: ", b"\nX-To: ")
+    (refusal,) = decode(addressed_to_nobody, Attribution()).refusals
     assert {(error.code, error.field) for error in refusal.errors} == {
         ("missing", "account_id"),
         ("missing", "sender_domain"),
     }
     assert (refusal.index, refusal.stage) == (0, "validate")
+
+
+def test_a_bounce_without_the_message_is_of_the_domain_it_was_sent_to() -> None:
+    raw = sample("exim-delayed").replace(
+        b"\nTo: ", b"\nTo: Bounces <b+1@News.Acme.example>, x@other.example\nX-To: "
+    )
+    assert events(raw, Attribution(account="acme"))[0]["sender_domain"] == "news.acme.example"
 
 
 def test_a_message_that_nobody_knows_gets_a_name_that_no_other_has() -> None:
