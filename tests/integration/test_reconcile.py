@@ -4,11 +4,14 @@ import threading
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from postloop.adapters import rollup_screen
 from postloop.adapters.migration_render import Layout
 from postloop.adapters.rollup_repair import (
     pending_hours,
@@ -17,7 +20,7 @@ from postloop.adapters.rollup_repair import (
     stored_hours,
     work_queue,
 )
-from postloop.adapters.rollup_screen import hours_that_agree
+from postloop.adapters.rollup_screen import screen_hours
 from tests.support.database import Database, Row, event, migrated_database, recently
 
 ROLLUPS = ("rollup_minute", "rollup_hour")
@@ -340,16 +343,37 @@ def test_an_hour_that_agrees_needs_no_close_look_and_one_that_lost_a_rollup_row_
     db.insert(mixed_rows(good))
     db.insert(mixed_rows(bad))
     layout, hours = Layout(""), [at.replace(minute=0, second=0, microsecond=0) for at in (good, bad)]
-    assert hours_that_agree(db.client, layout, hours) == set(hours)
+    assert screen_hours(db.client, layout, hours).agreed == set(hours)
     db.client.command(
         "ALTER TABLE rollup_minute DELETE WHERE toStartOfHour(bucket) = {hour:DateTime} SETTINGS mutations_sync = 2",
         parameters={"hour": hours[1]},
     )
-    assert hours_that_agree(db.client, layout, hours) == {hours[0]}
+    assert screen_hours(db.client, layout, hours).agreed == {hours[0]}
     queue_hours(db.client, hours, "healed")
     compared: list[datetime] = []
     assert work_queue(db.client, on_hour=compared.append).difference_count > 0
     assert compared == [hours[1]] and pending_hours(db.client) == []
+
+
+def test_an_hour_that_grows_while_it_is_looked_at_is_left_for_later(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at, count = recently(), rollup_screen._rolled_counts
+    db.insert(mixed_rows(at))
+    db.client.command("TRUNCATE TABLE rollup_hour")
+    queue_hours(db.client, [at], "healed")
+
+    def while_it_grows(*arguments: Any) -> Any:
+        db.insert([event("delivered", at, event_id=str(uuid4()))])
+        return count(*arguments)
+
+    compared: list[datetime] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(rollup_screen, "_rolled_counts", while_it_grows)
+        assert work_queue(db.client, on_hour=compared.append).hours == compared == []
+    assert len(pending_hours(db.client)) == 1
+    assert work_queue(db.client).difference_count > 0
+    assert pending_hours(db.client) == []
 
 
 def test_an_hour_noted_while_it_is_compared_stays_noted(db: Database) -> None:

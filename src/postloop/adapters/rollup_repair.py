@@ -18,7 +18,7 @@ from clickhouse_connect.driver.client import Client
 
 from postloop.adapters.clickhouse import translated
 from postloop.adapters.rollup_compare import Difference, Judge, Judgement, read_store, stored_hours
-from postloop.adapters.rollup_screen import hours_that_agree
+from postloop.adapters.rollup_screen import screen_hours
 from postloop.adapters.rollup_sql import Rollup
 
 __all__ = [
@@ -126,6 +126,9 @@ def pending_hours(client: Client) -> list[QueuedHour]:
 def work_queue(client: Client, *, limit: int = 24, **options: Any) -> RepairReport:
     """Repair the oldest `limit` noted hours that do not agree at first sight; what did not come to rest stays noted.
 
+    An hour that grows while it is looked at is left for later: to compare it closely would take several seconds of
+    the database each time, while a backlog is stored, and end without an answer.
+
     Args:
         client: A connection to the database.
         limit: Hours of one call that are compared closely.
@@ -135,8 +138,9 @@ def work_queue(client: Client, *, limit: int = 24, **options: Any) -> RepairRepo
     hours = sorted({note.hour for note in noted})
     if not hours:
         return RepairReport()
-    agreed = hours_that_agree(client, read_store(client).layout, hours)
-    closely = [hour for hour in hours if hour not in agreed][:limit]
+    seen = screen_hours(client, read_store(client).layout, hours)
+    agreed, left = seen.agreed, seen.agreed | seen.moving
+    closely = [hour for hour in hours if hour not in left][:limit]
     report = repair_hours(client, closely, **options)
     report.hours = sorted({*report.hours, *agreed})
     settled = agreed | (set(closely) - set(report.busy_hours))

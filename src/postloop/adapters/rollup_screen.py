@@ -8,6 +8,7 @@ touches dozens of hours, and comparing each by key takes a third of a second.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -20,24 +21,35 @@ from postloop.adapters.rollup_sql import ROLLUPS, Rollup
 HOURS_PER_QUERY: Final = 1_000
 
 
-def hours_that_agree(client: Client, layout: Layout, hours: Sequence[datetime]) -> set[datetime]:
-    """Return those of the hours whose rollups count as many events as are stored raw, repeats included.
+@dataclass(frozen=True)
+class Screened:
+    """What a quick look says of hours: those that agree, and those whose raw rows grew while it was taken."""
+
+    agreed: set[datetime]
+    moving: set[datetime]
+
+
+def screen_hours(client: Client, layout: Layout, hours: Sequence[datetime]) -> Screened:
+    """Return which of the hours have rollups that count as many events as are stored raw, repeats included.
 
     The raw rows are counted before and after the rollups: an hour that moved meanwhile does not agree.
 
     Raises:
         UnavailableError, RefusedError: ClickHouse cannot be asked.
     """
-    agreed: set[datetime] = set()
+    found = Screened(set(), set())
     for start in range(0, len(hours), HOURS_PER_QUERY):
         part = sorted(hours[start : start + HOURS_PER_QUERY])
         before = _raw_counts(client, layout, part)
         rolled = [_rolled_counts(client, layout, rollup, part) for rollup in ROLLUPS]
         after = _raw_counts(client, layout, part)
-        agreed |= {
-            hour for hour in part if len({counts.get(hour, 0) for counts in (before, *rolled, after)}) == 1
-        }
-    return agreed
+        for hour in part:
+            counts = {counts.get(hour, 0) for counts in (before, *rolled, after)}
+            if len(counts) == 1:
+                found.agreed.add(hour)
+            elif before.get(hour, 0) != after.get(hour, 0):
+                found.moving.add(hour)
+    return found
 
 
 def _raw_counts(client: Client, layout: Layout, hours: Sequence[datetime]) -> dict[datetime, int]:
