@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from bench.gate import Note, Ratios, add_note, complaints, ratios_of, read_notes
 from bench.running import Figures, Result
 
