@@ -56,7 +56,9 @@ def test_no_more_ids_are_remembered_than_allowed_plus_what_two_batches_overshoot
 
 
 @given(st.integers(2, 40))
-def test_ids_that_come_one_by_one_are_never_more_than_allowed_and_more_than_half_of_that(max_ids: int) -> None:
+def test_ids_that_come_one_by_one_are_never_more_than_allowed_and_more_than_half_of_that(
+    max_ids: int,
+) -> None:
     seen = SeenIds(max_ids=max_ids, window_s=1e9, now_s=0)
     for h in range(1, 5 * max_ids):
         seen.first_of_each(array([h]), now_s=0)
