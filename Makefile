@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 # Options for the command that the target runs: make run ARGS="--data-dir /tmp/demo", make test ARGS="-k dedup"
 ARGS ?=
+# Processes that share the tests, each with a broker of its own; 0: one process, as a debugger wants it.
+TEST_WORKERS ?= 3
 
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
@@ -27,10 +29,10 @@ run: $(VENV)/.run-ready  ## start broker, ClickHouse and workers on this machine
 ## Test
 
 test: $(VENV)/.dev-ready  ## all tests but the long forms, on the embedded broker
-	$(PYTEST) -m "not slow and not kafka" $(ARGS)
+	$(PYTEST) -n $(TEST_WORKERS) -m "not slow and not kafka" $(ARGS)
 
 test-kafka: $(VENV)/.dev-ready  ## the integration tests on Apache Kafka (needs Java 17 and Maven)
-	POSTLOOP_TEST_BROKER=kafka $(PYTEST) -m "integration and not slow" $(ARGS)
+	POSTLOOP_TEST_BROKER=kafka $(PYTEST) -n $(TEST_WORKERS) -m "integration and not slow" $(ARGS)
 
 test-long: $(VENV)/.dev-ready  ## the long forms: more kills, more events, memory over a million events
 	POSTLOOP_TEST_LONG=1 $(PYTEST) -m "(slow or exactness) and not kafka" $(ARGS)

@@ -3,11 +3,15 @@
 import os
 import signal
 from types import FrameType
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.support.broker_fixtures"]
+
+# Long tests that share nothing with the others of their module.
+_ALONE = ("tests/integration/test_exactness.py", "tests/integration/test_up.py")
 
 # No deadlines: a machine that is busy with something else is no fault of the rule under test.
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -21,6 +25,24 @@ settings.load_profile(os.environ.get("POSTLOOP_TEST_PROFILE", "default"))
 def pytest_configure() -> None:
     """Turn SIGTERM into an ordinary exit, so that brokers and workers of a cancelled run are ended too."""
     signal.signal(signal.SIGTERM, _exit)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the long tests first: at the end, one worker would run while the others have nothing left."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_ALONE))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep a module, with the servers that its tests share, on one worker of `pytest -n`."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByModule(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return nodeid if nodeid.startswith(_ALONE) else nodeid.partition("::")[0]
+
+    config.option.loadscopereorder = False
+    return ByModule(config, log)
 
 
 def _exit(signal_number: int, frame: FrameType | None) -> None:

@@ -11,6 +11,7 @@ import difflib
 import json
 import os
 import re
+import ssl
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
@@ -170,6 +171,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _agree(self) -> Self:
         self._check_kafka_security()
+        self._check_ca_files()
         if (
             urlsplit(self.clickhouse_url).scheme not in ("http", "https")
             or not urlsplit(self.clickhouse_url).hostname
@@ -200,10 +202,38 @@ class Settings(BaseSettings):
                 "use sasl_ssl, or set POSTLOOP_KAFKA_ALLOW_CLEARTEXT=1 to accept that"
             )
 
+    def _check_ca_files(self) -> None:
+        if self.kafka_ca_file is not None and not self.kafka_uses_tls:
+            raise ValueError(
+                f"kafka_ca_file is set but kafka_security is {self.kafka_security}: no certificate would be checked"
+            )
+        if self.clickhouse_ca_file is not None and not self.clickhouse_url.startswith("https:"):
+            raise ValueError(
+                "clickhouse_ca_file is set but clickhouse_url is not https://: no certificate would be checked"
+            )
+        for name in ("kafka_ca_file", "clickhouse_ca_file"):
+            path: Path | None = getattr(self, name)
+            if path is not None:
+                _require_certificates(name, path)
+
+    @property
+    def kafka_uses_tls(self) -> bool:
+        """Whether connections to the brokers are encrypted."""
+        return self.kafka_security in ("ssl", "sasl_ssl")
+
     @property
     def broker_list(self) -> list[str]:
         """The brokers as a list of HOST:PORT."""
         return [broker.strip() for broker in self.kafka_brokers.split(",") if broker.strip()]
+
+
+def _require_certificates(name: str, path: Path) -> None:
+    try:
+        ssl.create_default_context(cafile=str(path))
+    except ssl.SSLError:
+        raise ValueError(f"{name} holds no certificate in PEM form: {path}") from None
+    except OSError as error:
+        raise ValueError(f"{name} cannot be read: {error.strerror}: {path}") from None
 
 
 def load_settings(*, data_dir: Path | None = None) -> Settings:

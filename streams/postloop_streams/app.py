@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +9,7 @@ import faust
 from faust.auth import SASLCredentials, SSLCredentials
 from faust.types.auth import SASLMechanism
 
+from postloop.adapters.tls import tls_context
 from postloop.settings import Settings
 from postloop_streams.transport import SCHEME
 
@@ -56,10 +56,7 @@ def _credentials(settings: Settings) -> Any:
     """Return Faust's credentials; always with an explicit TLS context, without which Faust sends passwords clear."""
     if settings.kafka_security == "plaintext":
         return None
-    context = None
-    if settings.kafka_security != "sasl_plaintext":
-        cafile = str(settings.kafka_ca_file) if settings.kafka_ca_file else None
-        context = ssl.create_default_context(cafile=cafile)
+    context = tls_context(settings.kafka_ca_file) if settings.kafka_uses_tls else None
     if settings.kafka_security == "ssl":
         return SSLCredentials(context=context)
     return SASLCredentials(

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from postloop.adapters.clickhouse import connect
 from postloop.domain.errors import PostloopError
 from postloop.settings import Settings
+from tests.support.command_line import run_postloop
 from tests.support.ports import free_port
 from tests.support.processes import python_module, wait_until
 
@@ -41,15 +41,6 @@ def command_line(tmp_path: Path) -> Postloop:
 
     def run(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
         env = {f"POSTLOOP_{name.upper()}": value for name, value in settings.items()}
-        argv = [sys.executable, "-c", "from postloop.cli.main import main; main()", *arguments]
-        return subprocess.run(
-            argv,
-            env={**os.environ, "COLUMNS": "200", **env},
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return run_postloop(*arguments, env={**os.environ, "COLUMNS": "200", **env}, cwd=tmp_path)
 
     return run

@@ -204,7 +204,7 @@ def test_an_unreachable_broker_is_exit_code_3_and_nothing_is_remembered(
     event_id = refuse()
     done = postloop("redrive", event_id, kafka_brokers=f"127.0.0.1:{free_port()}")
     assert done.returncode == 3
-    assert "cannot be reached" in done.stderr
+    assert "cannot be reached: nothing listens there (connection refused)" in done.stderr
     assert rows(postloop("show", event_id, "--json"))[0]["redriven_at"] is None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import signal
 import time
 from collections.abc import Iterator
@@ -98,32 +99,36 @@ def test_the_database_hangs_for_longer_than_the_session_timeout(stack: Stack) ->
 
 def test_a_frozen_recorder_that_wakes_after_its_partitions_went_away_writes_nothing(stack: Stack) -> None:
     rng = seeded("zombie")
-    stack.start_recorder("a", ready=True)
-    stack.start_recorder("b")
-    traffic = Traffic(stack, rng).start(per_second=800)
+    traffic = two_recorders(stack, rng)
     for _ in range(rounds(1, 8)):
         stack.wait_stored(len(traffic.events) // 2)
-        time.sleep(rng.random())
-        stack.recorders["a"].send(signal.SIGSTOP)
-        time.sleep(10 + rng.random() * 3)
-        stack.recorders["a"].send(signal.SIGCONT)
-        time.sleep(4)
+        freeze_and_wake(stack, after_s=rng.random(), frozen_s=rng.uniform(10, 13))
     traffic.stop()
     stack.assert_exact(traffic)
 
 
 def test_a_recorder_that_is_frozen_before_its_first_commit_reads_from_the_beginning(stack: Stack) -> None:
     rng = seeded("frozen early")
-    stack.start_recorder("a", ready=True)
-    stack.start_recorder("b")
-    traffic = Traffic(stack, rng).start(per_second=800)
-    time.sleep(rng.random() * 0.5)
-    stack.recorders["a"].send(signal.SIGSTOP)
-    time.sleep(11 + rng.random() * 2)
-    stack.recorders["a"].send(signal.SIGCONT)
-    time.sleep(3)
+    traffic = two_recorders(stack, rng)
+    freeze_and_wake(stack, after_s=rng.random() * 0.5, frozen_s=rng.uniform(11, 13))
     traffic.stop()
     stack.assert_exact(traffic)
+
+
+def two_recorders(stack: Stack, rng: random.Random) -> Traffic:
+    """Start one recorder that is ready and another that will share with it, and events for both."""
+    stack.start_recorder("a", ready=True)
+    stack.start_recorder("b")
+    return Traffic(stack, rng).start(per_second=800)
+
+
+def freeze_and_wake(stack: Stack, *, after_s: float, frozen_s: float) -> None:
+    """Freeze the first recorder, for longer than its session (6 s) lasts, and let it find out what happened."""
+    time.sleep(after_s)
+    stack.recorders["a"].send(signal.SIGSTOP)
+    time.sleep(frozen_s)
+    stack.recorders["a"].send(signal.SIGCONT)
+    time.sleep(4)
 
 
 def test_a_stopped_recorder_has_stored_and_committed_what_it_took_in(stack: Stack) -> None:

@@ -231,7 +231,7 @@ def test_a_missing_topic_is_one_sentence_that_names_it(desk: Desk) -> None:
 def test_a_broker_that_is_not_there_ends_with_3(desk: Desk) -> None:
     done = desk.run("simulate", "--events", "10", POSTLOOP_KAFKA_BROKERS="127.0.0.1:9")
     assert done.exit_code == 3
-    assert "Kafka at 127.0.0.1:9 cannot be reached" in done.stderr
+    assert "Kafka at 127.0.0.1:9 cannot be reached: nothing listens there" in done.stderr
     assert "Traceback" not in done.output
 
 

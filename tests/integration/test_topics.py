@@ -1,38 +1,26 @@
 """`postloop topics` against a broker: idempotent, honest about what differs, clear when it cannot work."""
 
 import json
-import os
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
 
 import pytest
 
 from postloop.adapters.topic_admin import create_topics, missing_topics, topic_ids
 from postloop.settings import Settings
-from tests.support.brokers import ApacheKafkaBroker, Broker, make_topics
+from tests.integration.servers import Postloop, command_line
+from tests.support.brokers import Broker, make_topics
 from tests.support.ports import free_port
 
-Postloop = Callable[..., "subprocess.CompletedProcess[str]"]
+__all__ = ["command_line"]
 
 
 @pytest.fixture
-def postloop(broker: Broker, topic_prefix: str, tmp_path: object) -> Postloop:
+def postloop(broker: Broker, topic_prefix: str, command_line: Postloop) -> Postloop:
     """Return a runner of the command line with this test's broker and prefix."""
 
     def run(*arguments: str, **settings: str) -> "subprocess.CompletedProcess[str]":
-        chosen = {"kafka_brokers": broker.bootstrap, "topic_prefix": topic_prefix, **settings}
-        env = {f"POSTLOOP_{name.upper()}": value for name, value in chosen.items()}
-        argv = [sys.executable, "-c", "from postloop.cli.main import main; main()", *arguments]
-        return subprocess.run(
-            argv,
-            env={**os.environ, **env},
-            cwd=str(tmp_path),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
+        return command_line(
+            *arguments, **{"kafka_brokers": broker.bootstrap, "topic_prefix": topic_prefix, **settings}
         )
 
     return run
@@ -110,57 +98,6 @@ def test_a_host_that_does_not_exist_is_named(postloop: Postloop) -> None:
     done = postloop("topics", "check", kafka_brokers="broker.invalid:9092")
     assert done.returncode == 3
     assert "broker.invalid:9092 cannot be reached: the name of the host is not known" in done.stderr
-
-
-class SaslBroker(ApacheKafkaBroker):
-    """Apache Kafka with a second listener that wants a password."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.sasl_port = free_port()
-
-    def _settings(self) -> dict[str, str]:
-        settings = super()._settings()
-        for key in ("listeners", "advertised.listeners"):
-            settings[key] += f",SASL://127.0.0.1:{self.sasl_port}"
-        login = "org.apache.kafka.common.security.plain.PlainLoginModule"
-        return {
-            **settings,
-            "listener.security.protocol.map": settings["listener.security.protocol.map"]
-            + ",SASL:SASL_PLAINTEXT",
-            "sasl.enabled.mechanisms": "PLAIN",
-            "listener.name.sasl.plain.sasl.jaas.config": f'{login} required user_ann="right";',
-        }
-
-
-@pytest.fixture(scope="module")
-def sasl_settings() -> Iterator[dict[str, str]]:
-    with SaslBroker() as broker:
-        yield {
-            "kafka_brokers": f"127.0.0.1:{broker.sasl_port}",
-            "kafka_security": "sasl_plaintext",
-            "kafka_allow_cleartext": "1",
-            "kafka_sasl_mechanism": "PLAIN",
-            "kafka_username": "ann",
-        }
-
-
-@pytest.mark.kafka
-def test_the_right_password_lets_in(postloop: Postloop, sasl_settings: dict[str, str]) -> None:
-    assert postloop("topics", "create", **sasl_settings, kafka_password="right").returncode == 0
-
-
-@pytest.mark.kafka
-def test_a_wrong_password_is_one_sentence_that_does_not_show_it(
-    postloop: Postloop, sasl_settings: dict[str, str]
-) -> None:
-    started_s = time.monotonic()
-    done = postloop("topics", "check", **sasl_settings, kafka_password="mistyped")
-    assert done.returncode == 3
-    assert done.stderr.startswith("error: Kafka at ")
-    assert "the user 'ann' or its password" in done.stderr
-    assert "mistyped" not in done.stderr
-    assert time.monotonic() - started_s < 15
 
 
 def test_a_topic_that_somebody_else_made_is_reported_as_it_is(

@@ -19,6 +19,7 @@ import pytest
 from kafka import KafkaProducer
 
 from postloop.settings import STACK_FILE
+from tests.support.command_line import run_postloop
 from tests.support.ports import free_port
 from tests.support.processes import ChildProcess, assert_gone, descendants, wait_until
 
@@ -71,15 +72,8 @@ class Up:
         return int(self.events("starting", component)[-1]["pid"])
 
     def run(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
-            [*POSTLOOP, *arguments, "--data-dir", str(self.data_dir)],
-            env=self.environment,
-            cwd=self.directory,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        in_directory = ("--data-dir", str(self.data_dir))
+        return run_postloop(*arguments, *in_directory, env=self.environment, cwd=self.directory)
 
 
 def settings_env(settings: dict[str, str]) -> dict[str, str]:
@@ -170,10 +164,10 @@ def test_up_is_ready_in_time_and_other_commands_find_it(up: Callable[..., Up]) -
     assert "Traceback" not in second.stderr
 
     kafka_port = ready["kafka"].rpartition(":")[2]
-    other = subprocess.run(
-        [*POSTLOOP, "up", "--data-dir", str(stack.directory / "other"), "--kafka-port", kafka_port],
-        env=stack.environment, capture_output=True, text=True, timeout=30, check=False,
-    )  # fmt: skip
+    elsewhere = ("--data-dir", str(stack.directory / "other"))
+    other = run_postloop(
+        "up", *elsewhere, "--kafka-port", kafka_port, env=stack.environment, cwd=stack.directory
+    )
     assert other.returncode == 2
     assert other.stderr.startswith(f"error: port {kafka_port} (kafka) is taken")
 
@@ -289,7 +283,6 @@ def test_the_broker_is_emptied_at_its_memory_limit_once_everything_is_stored(up:
 
 def test_a_missing_right_to_write_the_data_directory_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    argv = [*POSTLOOP, "up", "--data-dir", str(tmp_path / "file" / "data")]
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False, cwd=tmp_path)
+    done = run_postloop("up", "--data-dir", str(tmp_path / "file" / "data"), env=os.environ, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == f"error: data directory {tmp_path}/file/data cannot be used: Not a directory\n"

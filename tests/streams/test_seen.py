@@ -43,12 +43,26 @@ def test_of_equal_ids_the_first_is_new_and_no_other(batches: list[list[int]]) ->
         assert seen.first_of_each(array(batch), now_s=0).tolist() == expected
 
 
-@given(st.integers(2, 200), st.integers(1, 2_000))
-def test_no_more_ids_are_remembered_than_allowed_plus_one_batch(max_ids: int, count: int) -> None:
+@given(st.integers(2, 60), st.lists(st.integers(1, 40), min_size=1, max_size=60))
+def test_no_more_ids_are_remembered_than_allowed_plus_what_two_batches_overshoot(
+    max_ids: int, batch_sizes: list[int]
+) -> None:
+    seen, next_id, largest = SeenIds(max_ids=max_ids, window_s=1e9, now_s=0), 1, 1
+    for size in batch_sizes:
+        seen.first_of_each(np.arange(next_id, next_id + size, dtype=np.uint64), now_s=0)
+        next_id, largest = next_id + size, max(largest, size)
+        # Each generation is closed when half is reached, which the batch that reaches it may overshoot.
+        assert len(seen) <= max_ids + 2 * (largest - 1)
+
+
+@given(st.integers(2, 40))
+def test_ids_that_come_one_by_one_are_never_more_than_allowed_and_more_than_half_of_that(
+    max_ids: int,
+) -> None:
     seen = SeenIds(max_ids=max_ids, window_s=1e9, now_s=0)
-    for h in range(1, count + 1):
+    for h in range(1, 5 * max_ids):
         seen.first_of_each(array([h]), now_s=0)
-    assert len(seen) <= max_ids + 1
+        assert min(h, max_ids // 2 + 1) <= len(seen) <= max_ids
 
 
 def test_an_id_is_remembered_for_the_window_and_forgotten_after_two() -> None:

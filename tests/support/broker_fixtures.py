@@ -67,7 +67,12 @@ def new_topics(broker: Broker, topic_prefix: str) -> Callable[..., list[str]]:
 
 
 def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
-    """Skip what is marked `kafka` unless the run is on Apache Kafka."""
+    """Mark what uses a broker; skip what is marked `kafka` unless the run is on Apache Kafka."""
+    for item in items:
+        if {"broker", "own_broker"} & set(getattr(item, "fixturenames", ())) or item.get_closest_marker(
+            "kafka"
+        ):
+            item.add_marker(pytest.mark.on_broker)
     if chosen_broker() is ApacheKafkaBroker:
         return
     for item in items:

@@ -162,11 +162,22 @@ class ApacheKafkaBroker(Broker):
 
     def _format(self, properties: Path) -> None:
         cluster_id = uuid.uuid4().hex[:22]
-        arguments = ["format", "--cluster-id", cluster_id, "--config", str(properties)]
+        arguments = [
+            "format",
+            "--cluster-id",
+            cluster_id,
+            "--config",
+            str(properties),
+            *self._format_options(),
+        ]
         argv = self._run_class("kafka.tools.StorageTool", *arguments, options=["-XX:TieredStopAtLevel=1"])
         done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=_START_TIMEOUT_S)
         if done.returncode != 0:
             raise RuntimeError(f"Apache Kafka could not format its storage:\n{done.stdout}{done.stderr}")
+
+    def _format_options(self) -> list[str]:
+        """Return more options of the command that formats the storage, as for users."""
+        return []
 
     def _run_class(self, main: str, *arguments: str, options: list[str]) -> list[str]:
         log = f"-Dlog4j2.configurationFile={LOG_CONFIG}"

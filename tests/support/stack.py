@@ -207,7 +207,7 @@ class Traffic:
     def produce(self, count: int, *, per_second: float = 0) -> None:
         """Produce events and wait until the broker acknowledged them."""
         producer = KafkaProducer(
-            bootstrap_servers=self._stack.settings.broker_list, acks="all", linger_ms=10, retries=20
+            bootstrap_servers=self._stack.settings.broker_list, acks="all", linger_ms=50, retries=20
         )
         futures = []
         try:

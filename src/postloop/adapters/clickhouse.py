@@ -14,6 +14,7 @@ from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
 from postloop.adapters.errors import RefusedError, UnavailableError
+from postloop.adapters.tls import tls_failure
 from postloop.settings import Settings
 
 # Codes after which the same statement may succeed later (ClickHouse's Kafka Connect sink retries the same ones):
@@ -50,8 +51,8 @@ _CONNECTION_FAILURES: Final = {
     "Connection refused": "nothing listens there (connection refused)",
     "Failed to resolve": "the name of the host is not known",
     "timed out": "no answer in time",
-    "CERTIFICATE_VERIFY_FAILED": "its certificate is not trusted; POSTLOOP_CLICKHOUSE_CA_FILE names who signed it",
-    "WRONG_VERSION_NUMBER": "the port does not speak https",
+    "BadStatusLine": "the port does not speak http: is it https?",
+    "closed connection without response": "the port does not speak http: is it https?",
 }
 _CODE = re.compile(r"(?:Code:|error code|code) (\d+)")
 
@@ -100,8 +101,9 @@ def translated(what: str) -> Iterator[None]:
 
 def _why_unreached(text: str) -> str:
     """Return in a person's words what the HTTP client says of a connection that did not come about."""
+    tls = tls_failure(text, ca_setting="POSTLOOP_CLICKHOUSE_CA_FILE")
     said = (words for sign, words in _CONNECTION_FAILURES.items() if sign in text)
-    return f"cannot be reached: {next(said, _short(text))}"
+    return f"cannot be reached: {tls or next(said, _short(text))}"
 
 
 def _short(text: str, limit: int = 300) -> str:

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
 from functools import lru_cache
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
-from kafka import KafkaProducer
-from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 from kafka.partitioner.default import murmur2
 
 from postloop.adapters.errors import RefusedError, UnavailableError
-from postloop.adapters.kafka_security import kafka_client_args, kafka_refusal, kafka_translated
+from postloop.adapters.kafka_producer import ConnectedProducer
+from postloop.adapters.kafka_security import kafka_refusal, kafka_translated
 from postloop.settings import Settings
 
-# The simulator sends records above the limit of the contract on purpose; the library must not stop them.
-_MAX_REQUEST_BYTES: Final = 8 * 1024 * 1024
 _BATCH_BYTES: Final = 256 * 1024
 _LINGER_MS: Final = 100
 _DELIVERY_TIMEOUT_MS: Final = 60_000
@@ -28,63 +23,25 @@ _STRIDE: Final = 2_000
 _MAX_STRIDES: Final = 20
 
 
-class EventProducer:
-    """A producer for topics that must already exist; a context manager that closes it.
+class EventProducer(ConnectedProducer):
+    """Sends to required topics in large batches.
 
     Records with a key go where every Kafka client would put them (murmur2). A failed record is raised by the
     next call, at the latest by `flush`.
     """
 
     def __init__(self, settings: Settings) -> None:
-        """Connect.
-
-        Raises:
-            UnavailableError: No broker answers.
-            RefusedError: The brokers refuse the user or the password.
-        """
-        self._where = f"Kafka at {settings.kafka_brokers}"
-        self._settings = settings
+        super().__init__(
+            settings,
+            compression_type="lz4",
+            linger_ms=_LINGER_MS,
+            batch_size=_BATCH_BYTES,
+            delivery_timeout_ms=_DELIVERY_TIMEOUT_MS,
+        )
         self._sent = 0
         self._failure: UnavailableError | RefusedError | None = None
         self._failed = 0
         self._on_the_way: deque[Any] = deque()
-        self._partitions: dict[str, int] = {}
-        with kafka_translated(self._where):
-            self._producer = KafkaProducer(
-                **kafka_client_args(settings),
-                acks="all",
-                enable_idempotence=True,
-                compression_type="lz4",
-                linger_ms=_LINGER_MS,
-                batch_size=_BATCH_BYTES,
-                delivery_timeout_ms=_DELIVERY_TIMEOUT_MS,
-                max_request_size=_MAX_REQUEST_BYTES,
-                allow_auto_create_topics=False,
-                metrics_enabled=False,
-            )
-
-    def require_topics(self, topics: Iterable[str]) -> None:
-        """Learn the partitions of the topics that will be used.
-
-        Asked of the admin interface: to ask the producer would create the topic on some brokers.
-
-        Raises:
-            RefusedError: A topic does not exist.
-        """
-        wanted = sorted(set(topics))
-        with kafka_translated(self._where):
-            admin = KafkaAdminClient(**kafka_client_args(self._settings))
-            try:
-                answers = admin.describe_topics(wanted)
-            finally:
-                admin.close()
-        found = {answer["name"]: len(answer["partitions"]) for answer in answers if not answer["error_code"]}
-        for topic in wanted:
-            if not found.get(topic):
-                raise RefusedError(
-                    f"topic {topic} does not exist: run `postloop topics create`", code="no_topic"
-                )
-        self._partitions.update(found)
 
     def partition_count(self, topic: str) -> int:
         """Return the number of partitions of a required topic."""
@@ -125,18 +82,6 @@ class EventProducer:
         if self._failure is not None:
             raise self._failure
         return self._sent - self._failed
-
-    def close(self) -> None:
-        """Let go of the connection; what was not flushed may be lost."""
-        self._producer.close(timeout=1)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _hold_back(self, future: Any) -> None:
         """Wait for a record of long ago, so that memory stays bounded while the brokers are slow."""

@@ -1,4 +1,4 @@
-"""How kafka-python reaches the configured brokers: addresses, TLS and SASL, the same for every client."""
+"""How kafka-python reaches the configured brokers, and its errors as the two kinds a caller can act on."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from kafka.errors import (
 )
 
 from postloop.adapters.errors import RefusedError, UnavailableError
+from postloop.adapters.tls import tls_context
 from postloop.settings import Settings
 
 # The library reports every reconnect to whoever listens. Without a handler of ours Python would print them on
@@ -42,8 +43,8 @@ def kafka_client_args(settings: Settings) -> dict[str, Any]:
         args["sasl_mechanism"] = settings.kafka_sasl_mechanism
         args["sasl_plain_username"] = settings.kafka_username
         args["sasl_plain_password"] = settings.kafka_password.get_secret_value()
-    if settings.kafka_ca_file is not None and settings.kafka_security in ("ssl", "sasl_ssl"):
-        args["ssl_cafile"] = str(settings.kafka_ca_file)
+    if settings.kafka_uses_tls:
+        args["ssl_context"] = tls_context(settings.kafka_ca_file)
     return args
 
 

@@ -3,37 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from types import TracebackType
-from typing import Any, Final, Self
-
-from kafka import KafkaProducer
+from typing import Final
 
 from postloop.adapters.dead_letter_store import DeadLetter
-from postloop.adapters.errors import RefusedError
-from postloop.adapters.kafka_security import kafka_client_args, kafka_translated
-from postloop.adapters.topic_admin import missing_topics
+from postloop.adapters.kafka_producer import ConnectedProducer
+from postloop.adapters.kafka_security import kafka_translated
 from postloop.domain.event_types import INPUT_TOPICS, prefixed
-from postloop.settings import Settings
 
 HEADER: Final = "postloop-redriven"
-_MAX_REQUEST_BYTES: Final = 8 * 1024 * 1024
 _ACK_TIMEOUT_S: Final = 60
 
 
-class Redriver:
-    """A producer that waits for the acknowledgement of every record; a context manager that closes it."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._where = f"Kafka at {settings.kafka_brokers}"
-        with kafka_translated(self._where):
-            self._producer: Any = KafkaProducer(
-                **kafka_client_args(settings),
-                acks="all",
-                enable_idempotence=True,
-                max_request_size=_MAX_REQUEST_BYTES,
-                allow_auto_create_topics=False,
-            )
+class Redriver(ConnectedProducer):
+    """A producer that waits for the acknowledgement of every record."""
 
     def require_topics(self, topics: Iterable[str]) -> None:
         """Check that the original topics exist.
@@ -41,8 +23,7 @@ class Redriver:
         Raises:
             RefusedError: One does not.
         """
-        for name in missing_topics(self._settings, sorted({self.topic_on_wire(topic) for topic in topics})):
-            raise RefusedError(f"topic {name} does not exist: run `postloop topics create`", code="no_topic")
+        super().require_topics(self.topic_on_wire(topic) for topic in topics)
 
     def publish(self, letters: Iterable[DeadLetter]) -> int:
         """Publish and return how many the brokers acknowledged, which is all of them.
@@ -69,14 +50,3 @@ class Redriver:
         return (
             prefixed(topic, prefix=self._settings.topic_prefix) if topic in INPUT_TOPICS.values() else topic
         )
-
-    def close(self) -> None:
-        self._producer.close(timeout=1)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -22,8 +22,12 @@ HIDDEN: Final = "[hidden]"
 _PRIVATE = re.compile(r"recipient|password|secret|token|authorization|^(?:key|value|body|raw)(?:_base64)?$")
 _PUBLIC: Final = frozenset({"recipient_domain", "recipient_valid"})
 _ADDRESS = re.compile(r"[^\s@<>\"',;:=()\[\]]{1,64}@[^\s@<>\"',;:=()\[\]]{1,255}")
-# Client libraries tell every refused connection at ERROR, several lines a second; we tell it once ourselves.
-_CHATTY: Final = ("kafka", "aiokafka", "urllib3", "asyncio", "aiohttp.access")
+# Client libraries, and from which level on they are heard unless somebody debugs. clickhouse-connect and its HTTP
+# client warn of every request that failed, some with a traceback, beside the error that we tell in one sentence.
+_CHATTY: Final = {
+    **dict.fromkeys(("kafka", "aiokafka", "asyncio", "aiohttp.access"), logging.WARNING),
+    **dict.fromkeys(("clickhouse_connect", "urllib3"), logging.ERROR),
+}
 
 
 def configure(settings: Settings, *, stream: TextIO | None = None) -> None:
@@ -105,6 +109,5 @@ def _name_library_line(_: Any, __: str, event: MutableMapping[str, Any]) -> Muta
 
 
 def _quieten(*, debug: bool) -> None:
-    level = logging.NOTSET if debug else logging.WARNING
-    for name in _CHATTY:
-        logging.getLogger(name).setLevel(level)
+    for name, level in _CHATTY.items():
+        logging.getLogger(name).setLevel(logging.NOTSET if debug else level)

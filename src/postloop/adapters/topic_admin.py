@@ -107,6 +107,23 @@ def missing_topics(settings: Settings, names: Iterable[str]) -> list[str]:
     return [name for name in wanted if name not in known]
 
 
+def partition_counts(settings: Settings, names: Iterable[str]) -> dict[str, int]:
+    """Return the number of partitions of topics that must exist.
+
+    Asked of the admin interface: to ask a producer would create the topic on some brokers.
+
+    Raises:
+        RefusedError: A topic does not exist.
+    """
+    wanted = sorted(set(names))
+    with admin_client(settings) as client:
+        found = _describe(client, wanted)
+    for name in wanted:
+        if name not in found:
+            raise RefusedError(f"topic {name} does not exist: run `postloop topics create`", code="no_topic")
+    return {name: topic.partitions for name, topic in found.items()}
+
+
 def _find(client: Any, names: Sequence[str]) -> dict[str, _Found]:
     found = _describe(client, names)
     if not found:

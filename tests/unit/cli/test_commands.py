@@ -127,6 +127,26 @@ def test_the_version_is_that_of_the_package(run: Run) -> None:
             id="clear text",
         ),
         pytest.param(
+            {"kafka_security": "ssl", "kafka_ca_file": "/nowhere/ca.pem"},
+            "kafka_ca_file cannot be read: No such file or directory: /nowhere/ca.pem",
+            id="no CA file",
+        ),
+        pytest.param(
+            {"clickhouse_url": "https://ch", "clickhouse_ca_file": __file__},
+            f"clickhouse_ca_file holds no certificate in PEM form: {__file__}",
+            id="no certificate",
+        ),
+        pytest.param(
+            {"kafka_ca_file": __file__},
+            "kafka_ca_file is set but kafka_security is plaintext: no certificate would be checked",
+            id="CA file without TLS",
+        ),
+        pytest.param(
+            {"clickhouse_ca_file": __file__},
+            "clickhouse_ca_file is set but clickhouse_url is not https://: no certificate would be checked",
+            id="CA file without https",
+        ),
+        pytest.param(
             {"clickhouse_url": "localhost:8123"},
             "clickhouse_url must look like http://HOST:PORT",
             id="no url",

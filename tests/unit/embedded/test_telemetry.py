@@ -71,6 +71,16 @@ def test_client_libraries_do_not_tell_their_daily_work() -> None:
     assert not lines(stream)
 
 
+@pytest.mark.parametrize("library", ["clickhouse_connect.driver", "urllib3.connectionpool"])
+def test_a_failed_request_is_not_told_by_a_library_beside_us_unless_somebody_debugs(library: str) -> None:
+    quiet = json_log()
+    logging.getLogger(library).warning("Unexpected Http Driver Exception", exc_info=ValueError())
+    assert not lines(quiet)
+    debugged = json_log("debug")
+    logging.getLogger(library).warning("Unexpected Http Driver Exception")
+    assert len(lines(debugged)) == 1
+
+
 def test_an_auto_format_writes_json_where_nobody_watches() -> None:
     stream = io.StringIO()
     telemetry.configure(Settings(log_format="auto"), stream=stream)

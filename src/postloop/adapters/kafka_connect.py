@@ -1,0 +1,166 @@
+"""Connecting a client of kafka-python, so that a failure says in one sentence what is wrong and what to set."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+
+from kafka.errors import KafkaTimeoutError, SaslAuthenticationFailedError, UnsupportedSaslMechanismError
+
+from postloop.adapters import kafka_security
+from postloop.adapters.errors import RefusedError, UnavailableError
+from postloop.adapters.kafka_security import kafka_client_args, kafka_translated
+from postloop.adapters.tls import tls_context, tls_failure
+from postloop.settings import Settings
+
+# Where kafka-python tells why a connection failed while a client starts.
+_BOOTSTRAP_LOG: Final = "kafka.net.manager"
+_DEFAULT_PORT: Final = 9092
+
+Client = TypeVar("Client")
+
+
+def connect_kafka(kind: Callable[..., Client], settings: Settings, **options: Any) -> Client:
+    """Return a client of class `kind` that has reached the cluster.
+
+    Args:
+        kind: KafkaAdminClient or KafkaProducer.
+        settings: Addresses, TLS, user and password.
+        options: More keyword arguments of that class.
+
+    Raises:
+        UnavailableError: No broker answers within `bootstrap_timeout_ms` (default 5 s).
+        RefusedError: A broker answered and refused (user, password).
+    """
+    if settings.kafka_uses_tls:
+        _try_tls(settings)
+    where = f"Kafka at {settings.kafka_brokers}"
+    with kafka_translated(where), _bootstrap_failures() as failures:
+        try:
+            return kind(**{**kafka_client_args(settings), **options})
+        except KafkaTimeoutError:
+            raise _why_not_reached(settings, failures) from None
+
+
+def _try_tls(settings: Settings) -> None:
+    """Greet the brokers by TLS, up to the first that answers well.
+
+    kafka-python 3.0.12 waits for ever for the end of a TLS greeting: with a port that takes what it is sent for
+    the beginning of a long request, as a broker without TLS may do, a command would never end.
+
+    Raises:
+        UnavailableError: A broker is there, and TLS with it fails.
+    """
+    context, failure = tls_context(settings.kafka_ca_file), ""
+    for broker in settings.broker_list:
+        try:
+            _greet(broker, context)
+        except TimeoutError:
+            failure = "it does not answer a TLS greeting"
+        except ssl.SSLError as error:
+            failure = tls_failure(str(error), ca_setting="POSTLOOP_KAFKA_CA_FILE") or str(error)
+        except ConnectionResetError:
+            failure = "the port does not speak TLS"
+        except OSError:
+            continue  # nothing there: the client has more patience and tells why itself
+        else:
+            return
+    if failure:
+        raise UnavailableError(
+            f"Kafka at {settings.kafka_brokers} cannot be reached: {failure}{_hint(settings, failure)}"
+        )
+
+
+def _greet(broker: str, context: ssl.SSLContext) -> None:
+    host, _, port = broker.rpartition(":")
+    if not port.isdigit():
+        host, port = broker, str(_DEFAULT_PORT)
+    host = host.strip("[]")
+    timeout_s = kafka_security.BOOTSTRAP_TIMEOUT_MS / 1000
+    plain = _opened(host, int(port), timeout_s)
+    with plain, context.wrap_socket(plain, server_hostname=host):
+        pass
+
+
+def _opened(host: str, port: int, timeout_s: float) -> socket.socket:
+    try:
+        return socket.create_connection((host, port), timeout=timeout_s)
+    except TimeoutError as error:  # not to be taken for a port that is silent about TLS
+        raise ConnectionError from error
+
+
+def _why_not_reached(settings: Settings, failures: list[Exception]) -> UnavailableError | RefusedError:
+    """Return the error that says in one sentence why no broker could be used."""
+    where = f"Kafka at {settings.kafka_brokers}"
+    for failure in failures:
+        if isinstance(failure, SaslAuthenticationFailedError):
+            name = type(failure).__name__
+            return RefusedError(
+                f"{where} refused the user {settings.kafka_username!r} or its password", code=name
+            )
+        if isinstance(failure, UnsupportedSaslMechanismError):
+            mechanism = settings.kafka_sasl_mechanism
+            return RefusedError(
+                f"{where} does not offer the SASL mechanism {mechanism}", code=type(failure).__name__
+            )
+    if settings.kafka_username and any("disconnected" in str(failure) for failure in failures):
+        # Apache Kafka closes right after it refused a password: the refusal is read about every other time.
+        why = f"the user {settings.kafka_username!r} or its password is wrong, or the port is another"
+        return UnavailableError(f"{where} ended the connection while logging in: {why}")
+    return UnavailableError(f"{where} cannot be reached: {_reason(settings, failures)}")
+
+
+@contextmanager
+def _bootstrap_failures() -> Iterator[list[Exception]]:
+    """Collect why connections failed while a client starts, and keep the library from telling it line by line.
+
+    kafka-python tries until its time is up and then says "timeout", whatever the reason; a wrong password or
+    certificate appears only among the arguments of its log lines (seen in 3.0.12).
+    """
+    collector = _Collector()
+    library, teller = logging.getLogger("kafka"), logging.getLogger(_BOOTSTRAP_LOG)
+    level, propagate = teller.level, library.propagate
+    teller.setLevel(logging.WARNING)
+    teller.addHandler(collector)
+    library.propagate = False
+    try:
+        yield collector.failures
+    finally:
+        library.propagate = propagate
+        teller.removeHandler(collector)
+        teller.setLevel(level)
+
+
+class _Collector(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.failures: list[Exception] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        arguments = record.args if isinstance(record.args, tuple) else ()
+        failures = (argument for argument in arguments if isinstance(argument, Exception))
+        self.failures.extend(failure for failure in failures if not isinstance(failure, KafkaTimeoutError))
+
+
+def _reason(settings: Settings, failures: list[Exception]) -> str:
+    text = " ".join(str(failures[-1]).split()) if failures else ""
+    if "ECONNREFUSED" in text:
+        return "nothing listens there (connection refused)"
+    if "DNS" in text:
+        return "the name of the host is not known"
+    if "disconnected" in text:
+        text = "it ends the connection at once"
+    elif not text or "Timeout" in text or "TimedOut" in text:
+        text = "no answer in time"
+    return text + _hint(settings, text)
+
+
+def _hint(settings: Settings, reason: str) -> str:
+    """Return a doubt about the setting, unless the reason says already what is wrong."""
+    if "certificate" in reason:
+        return ""
+    return f"; is POSTLOOP_KAFKA_SECURITY={settings.kafka_security} right for this port?"
