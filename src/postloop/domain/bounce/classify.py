@@ -6,7 +6,7 @@ from postloop.domain.bounce.evidence import Evidence, evidence_of
 from postloop.domain.bounce.model import Bounce, Verdict
 from postloop.domain.bounce.reasons import FACTS, Reason
 from postloop.domain.bounce.rule import Rule
-from postloop.domain.bounce.rule_files import LATE
+from postloop.domain.bounce.rule_files import LATE, STRONG
 from postloop.domain.bounce.rulebook import Rulebook, rulebook
 from postloop.domain.bounce.text import examined, first_reply, fold
 
@@ -32,9 +32,11 @@ def classify(bounce: Bounce) -> Verdict:
 def _deciding_rule(book: Rulebook, evidence: Evidence, *, provider: str, signs: str, candidates: int) -> Rule:
     for rule in book.table.found(candidates & book.early, signs):
         if rule.fits(evidence):
-            return rule
+            strong = book.statuses.get((STRONG, evidence.status))
+            return strong if strong and FACTS[rule.reason].fault == "recipient" else rule
     status = evidence.status
     if status:
+        if (STRONG, status) in book.statuses: return book.statuses[STRONG, status]
         by_status = book.statuses.get((provider, status)) or book.statuses.get(("", status))
         if by_status is not None:
             return by_status
@@ -59,6 +61,10 @@ def _verdict(bounce, book: Rulebook, evidence: Evidence, rule: Rule, *, provider
         # A name server that fails is no domain that is gone: "host not found, try again" (SERVFAIL).
         reason, name = "network", f"temporary.{name}"
     hard = FACTS[reason].can_be_hard and not evidence.is_temporary
+    if not rule.may_be_hard or hard and name.startswith("reply.") and name != "reply.556":
+        hard = False
+    if hard and name.startswith("status.") and any(r.reason and FACTS[r.reason].fault == "sender" for r in book.table.found(candidates & book.late, signs) if r.fits(evidence)):
+        hard = False
     if hard and candidates & book.doubt:
         hard = next(book.table.found(candidates & book.doubt, signs), None) is None
     return Verdict(reason, hard, FACTS[reason].fault, _confidence(rule), name)
@@ -68,10 +74,7 @@ def _is_proven(bounce: Bounce, evidence: Evidence, provider: str, rule) -> bool:
     """Return whether "unknown user" is more than a word."""
     if evidence.stage == "rcpt" or not bounce.remote_host:
         return True
-    return evidence.status.startswith("1.") or provider in PLAIN or rule.proof or not evidence.stage and evidence.status == "4.1"
-
-
-PLAIN = ("orange", "messagelabs","mimecast","godaddy","gmail", "microsoft", "yahoo", "apple", "yandex", "mailru","qq","netease")
+    return evidence.status.startswith("1.") or provider in rulebook().verifying or rule.proof or not evidence.stage and evidence.status == "4.1"
 
 
 def _confidence(rule: Rule) -> float:

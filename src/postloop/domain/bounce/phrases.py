@@ -112,7 +112,9 @@ class Grammar:
                 macros += [self._row(alternative, signs) for alternative in self._macros[name]]
             else:
                 words |= self._families.get(name) or {_word(name)}
-        chosen = frozenset(signs[word.replace("_", "")] for word in words)
+        chosen = frozenset(signs[word.replace("_", "")] for word in words) - {""}
+        if not chosen and not macros:
+            return Element("", None)  # an idle word
         patterns = [_one_of(chosen)] if chosen else []
         pattern = "|".join(patterns + [macro.pattern for macro in macros])
         needed = chosen.union(*(macro.words for macro in macros if macro.words))

@@ -28,6 +28,7 @@ class Rule:
     statuses: tuple[str, ...] = ()
     stages: tuple[str, ...] = ()
     proof: bool = False
+    may_be_hard: bool = True
 
     def fits(self, evidence: Evidence) -> bool:
         """Return whether the conditions of the rule hold."""

@@ -13,6 +13,7 @@ TEXT_FILES: Final = ("own", "sender", "volume", "message", "recipient", "queue",
 """Files of text rules that are asked before the enhanced status, in this order."""
 LATE_FILES: Final = ("transport", "vague")
 """Files of text rules that are asked after it."""
+STRONG: Final = "strong"
 LATE: Final = "late"
 DOUBT: Final = "doubt"
 """The file of the phrases that keep a verdict from being hard."""
@@ -58,9 +59,10 @@ def _of_table(table: Table, *, layer: str, provider: str) -> Iterator[tuple[Rule
             conditions.pop("phrases", None)
             tuples = {key: tuple(conditions.pop(key, ())) for key in ("codes", "statuses", "stages")}
             proof = conditions.pop("proof", False)
+            may_be_hard = conditions.pop("hard", True)
             if conditions:
                 raise RuleFileError(f"{layer}.{reason}.{name}: {', '.join(conditions)} is no condition")
-            rule = Rule(f"{layer}.{reason}.{name}", known_reason(reason), provider, proof=proof, **tuples)
+            rule = Rule(f"{layer}.{reason}.{name}", known_reason(reason), provider, proof=proof, may_be_hard=may_be_hard, **tuples)
             for phrase in phrases:
                 yield rule, phrase
 
@@ -70,9 +72,10 @@ def status_rules(providers: Table) -> Iterator[tuple[tuple[str, str], Rule]]:
     for status, reason in read("status")["status"].items():
         number = status.removeprefix("x.")
         yield ("", number), Rule(f"status.{number}", known_reason(reason))
-    for status, reason in read("status")["late_status"].items():
-        number = status.removeprefix("x.")
-        yield (LATE, number), Rule(f"status.{number}", known_reason(reason))
+    for layer in (STRONG, LATE):
+        for status, reason in read("status")[f"{layer}_status"].items():
+            number = status.removeprefix("x.")
+            yield (layer, number), Rule(f"status.{number}", known_reason(reason))
     for provider, table in providers.items():
         for status, reason in table.get("status", {}).items():
             number = status.removeprefix("x.")

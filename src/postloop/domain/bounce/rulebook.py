@@ -39,6 +39,7 @@ class Rulebook:
     domains: dict[str, str]
     statuses: dict[tuple[str, str], Rule]
     replies: dict[int, Rule]
+    verifying: frozenset[str]
 
     def provider_of(self, host: str, domain: str) -> str:
         """Return the provider that answered, "" if no table knows it; the host counts before the domain."""
@@ -74,7 +75,7 @@ def rulebook() -> Rulebook:
     doubt = table.mask(lambda rule: rule.reason is None)
     late = table.mask(lambda rule: rule.name.startswith(tuple(f"{name}." for name in rule_files.LATE_FILES)))
     return Rulebook(
-        vocabulary=Vocabulary(signs, families["LISTNAME"], spacer(all_words), lambda found: cut(END, lead(END, tail("", found)))),
+        vocabulary=Vocabulary(signs, families["LISTNAME"] | families["MECHANISM"], spacer(all_words), lambda found: cut(END, lead(END, tail("", found)))),
         table=table,
         general=table.mask(lambda rule: not rule.provider),
         of_provider={name: table.mask(lambda rule, name=name: rule.provider == name) for name in providers},
@@ -85,6 +86,7 @@ def rulebook() -> Rulebook:
         domains=rule_files.names(providers, "domains"),
         statuses=dict(rule_files.status_rules(providers)),
         replies=dict(rule_files.reply_rules()),
+        verifying=frozenset(name for name, table in providers.items() if table.get("verifies_recipients")),
     )
 
 

@@ -12,7 +12,7 @@ UNKNOWN_WORD: Final = "_"
 SIGNS: Final = frozenset({text.ADDRESS, text.HOST, text.IP})
 _FIRST_CHARACTER: Final = 0x4E00  # a long run of characters without case or a meaning to `re`
 # Left out, so that "the mailbox is full" and "mailbox full" are the same two words.
-_IDLE: Final = "an the is are was were be been being has have had this that these those its it"
+_IDLE: Final = "an the is are be been being has have had does do did this that these those its it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def build_signs(words: Iterable[str]) -> dict[str, str]:
     """Return a sign for each folded word; an underscore in a word stands for a blank that may be missing."""
     signs = dict.fromkeys((*_IDLE.split(), *ascii_lowercase), "")
     signs |= {sign: sign for sign in SIGNS} | dict.fromkeys(text.ENDS, text.END)
-    ordered = sorted(set(words) - SIGNS)
+    ordered = sorted(set(words) - SIGNS - signs.keys())
     signs |= {word.replace("_", ""): chr(_FIRST_CHARACTER + number) for number, word in enumerate(ordered)}
     return signs
 
