@@ -9,6 +9,7 @@ import typer
 from postloop.adapters.metrics import installed_version
 from postloop.adapters.telemetry import silence_libraries
 from postloop.cli import (
+    classify,
     clickhouse,
     config,
     deadletter,
@@ -47,6 +48,7 @@ doctor.register(app)
 simulate.register(app)
 verify.register(app)
 import_events.register(app)
+classify.register(app)
 
 
 def _show_version(wanted: bool) -> None:

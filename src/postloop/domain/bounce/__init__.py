@@ -9,5 +9,6 @@ The rules are data in `rules/`; docs/bounces.md explains them. Nothing is read b
 from postloop.domain.bounce.classify import classify
 from postloop.domain.bounce.model import Bounce, Verdict
 from postloop.domain.bounce.reasons import FACTS, REASONS, Fault, Reason
+from postloop.domain.bounce.version import RULES_VERSION
 
-__all__ = ["FACTS", "REASONS", "Bounce", "Fault", "Reason", "Verdict", "classify"]
+__all__ = ["FACTS", "REASONS", "RULES_VERSION", "Bounce", "Fault", "Reason", "Verdict", "classify"]

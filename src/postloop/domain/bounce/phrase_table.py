@@ -16,6 +16,7 @@ _PLACES: Final = 3
 """How many of the words that a phrase needs choose candidates; more cost more than they spare."""
 
 _Search = Callable[[str], Any]
+_Searches = tuple[_Search, list[_Search], list[_Search]]
 
 
 class PhraseTable:
@@ -24,12 +25,13 @@ class PhraseTable:
     def __init__(self, entries: Sequence[tuple[Rule, Phrase]]) -> None:
         self._rules = [rule for rule, _ in entries]
         self._phrases = [phrase for _, phrase in entries]
-        self._searches: list[tuple[list[_Search], list[_Search]] | None] = [None] * len(entries)
+        self._searches: list[_Searches | None] = [None] * len(entries)
         self._free, self._masks = _masks(self._phrases)
 
-    def mask(self, wanted: Callable[[Rule], bool]) -> int:
-        """Return the bits of the phrases of the rules that are wanted."""
-        return sum(1 << number for number, rule in enumerate(self._rules) if wanted(rule))
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """Every rule once, in the order in which they count."""
+        return tuple(dict.fromkeys(self._rules))
 
     def candidates(self, signs: str) -> int:
         """Return the bits of the phrases whose needed words are all in a reply."""
@@ -44,23 +46,29 @@ class PhraseTable:
 
     def found(self, candidates: int, signs: str) -> Iterator[Rule]:
         """Yield the rules whose phrases are in a reply, in the order in which they count."""
+        searches = self._searches
         while candidates:
             lowest = candidates & -candidates
             candidates ^= lowest
             number = lowest.bit_length() - 1
-            present, absent = self._searches[number] or self._compiled(number)
-            if all(search(signs) for search in present) and not any(search(signs) for search in absent):
+            first, others, absent = searches[number] or self._compiled(number)
+            if (
+                first(signs)
+                and (not others or all(search(signs) for search in others))
+                and (not absent or not any(search(signs) for search in absent))
+            ):
                 yield self._rules[number]
 
-    def _compiled(self, number: int) -> tuple[list[_Search], list[_Search]]:
+    def _compiled(self, number: int) -> _Searches:
         """Compile a phrase when it is first needed: most never are, and all at once would take a second."""
         phrase = self._phrases[number]
-        searches = (_searches(phrase.present), _searches(phrase.absent))
+        first, *others = _compile_all(phrase.present)
+        searches: _Searches = (first, others, _compile_all(phrase.absent))
         self._searches[number] = searches
         return searches
 
 
-def _searches(patterns: Iterable[str]) -> list[_Search]:
+def _compile_all(patterns: Iterable[str]) -> list[_Search]:
     return [re.compile(pattern).search for pattern in patterns]
 
 

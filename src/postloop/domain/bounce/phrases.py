@@ -4,12 +4,11 @@ A phrase is a row of elements in the order of the reply:
 
     user            this word
     user|mailbox    one of these words
-    MAILBOX         a word of this family, or a macro (words.toml)
-    word?           may be missing (one word or family)
+    MAILBOX         a word of this family, or a macro (words.toml); both may stand in an alternative
+    word?           may be missing
     ..   ..5        at most three (five) words between, within the same sentence
-    ~    ~9         the same, across ends of sentences
     @  #  %         a mail address, a host name, an IPv4 address
-    ^  $            nothing but unknown words before, behind
+    ^  $            nothing but unknown words, names and numbers before, behind
     *               anything; for a rule that only its conditions restrict
     &               and, anywhere in the reply
     !               and not, anywhere in the reply
@@ -18,15 +17,17 @@ A phrase is a row of elements in the order of the reply:
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from postloop.domain.bounce.text import END, fold
-from postloop.domain.bounce.vocabulary import SIGNS, UNKNOWN_WORD
+from postloop.domain.bounce.vocabulary import SIGNS, UNKNOWN_WORD, key_of
 
-_GAP: Final = re.compile(r"(\.\.|~)(\d*)").fullmatch
+_is_gap: Final = re.compile(r"\.\.(\d*)").fullmatch
 _DEFAULT_GAP: Final = "3"
-_NO_WORD: Final = ("&", "!", "^", "$", "*")
-_IDLE_EDGE: Final = f"[{re.escape(END)}{UNKNOWN_WORD}]*"
+_IDLE_EDGE: Final = f"[{re.escape(END)}{UNKNOWN_WORD}{''.join(sorted(SIGNS))}]*"
+_ANCHORS: Final = {"^": f"^{_IDLE_EDGE}", "$": f"{_IDLE_EDGE}$", "*": ""}
+_NO_WORDS: Final = frozenset({"&", "!", *_ANCHORS})
 
 
 class PhraseError(ValueError):
@@ -34,11 +35,28 @@ class PhraseError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Element:
-    """A piece of a phrase: its regular expression, and words of which one must be there (None: none must)."""
+class Lexicon:
+    """What names in phrases stand for.
 
-    pattern: str
-    words: frozenset[str] | None
+    Attributes:
+        families: Name -> folded words.
+        macros: Name -> phrases of which one must be found.
+    """
+
+    families: Mapping[str, frozenset[str]]
+    macros: Mapping[str, list[str]]
+
+    def words_of(self, phrase: str) -> Iterator[str]:
+        """Yield every word that a phrase names itself, folded."""
+        for part in phrase.split():
+            if part in _NO_WORDS or _is_gap(part):
+                continue
+            for name in part.removesuffix("?").split("|"):
+                if name in self.macros:
+                    for alternative in self.macros[name]:
+                        yield from self.words_of(alternative)
+                elif name not in self.families:
+                    yield _word(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,79 +74,78 @@ class Phrase:
     needs: tuple[frozenset[str], ...]
 
 
-class Grammar:
-    """Families and macros of the vocabulary, and what phrases mean with them."""
+@dataclass(frozen=True, slots=True)
+class _Element:
+    """A piece of a phrase: its regular expression, and signs of which one must be there (none: nothing must)."""
 
-    def __init__(self, families: Mapping[str, frozenset[str]], macros: Mapping[str, list[str]]) -> None:
-        self._families = families
-        self._macros = macros
+    pattern: str
+    needs: frozenset[str] = frozenset()
 
-    def words_of(self, phrase: str) -> Iterator[str]:
-        """Yield every word that a phrase names itself, folded."""
-        for part in phrase.split():
-            if part in _NO_WORD or _GAP(part):
-                continue
-            for name in part.removesuffix("?").split("|"):
-                if name in self._macros:
-                    for alternative in self._macros[name]:
-                        yield from self.words_of(alternative)
-                elif name not in self._families:
-                    yield _word(name)
 
-    def compile(self, phrase: str, signs: Mapping[str, str]) -> Phrase:
-        """Return a phrase over the signs of a vocabulary.
+class PhraseCompiler:
+    """Compiles phrases over the signs of a vocabulary."""
+
+    def __init__(self, lexicon: Lexicon, signs: Mapping[str, str]) -> None:
+        self._lexicon = lexicon
+        self._signs = signs
+        self._choice = lru_cache(maxsize=None)(self._new_choice)  # families and macros come again and again
+
+    def compile(self, phrase: str) -> Phrase:
+        """Return a compiled phrase.
 
         Raises:
             PhraseError: The phrase is not in the language.
         """
         positive, *negative = phrase.split(" ! ")
-        present = [self._sequence(clause, signs) for clause in positive.split(" & ")]
-        absent = [self._sequence(clause, signs) for clause in negative]
-        needs = {element.words for sequence in present for element in sequence if element.words}
+        present = [self._row(clause) for clause in positive.split(" & ")]
+        needs = {element.needs for row in present for element in row if element.needs}
         if not needs and phrase != "*":
             raise PhraseError(f"{phrase!r} names no word")
+        absent = [self._row(clause) for clause in negative]
         return Phrase(_patterns(present), _patterns(absent), tuple(sorted(needs, key=len)))
 
-    def _sequence(self, clause: str, signs: Mapping[str, str]) -> list[Element]:
-        return [self._element(part, signs) for part in clause.split()]
+    def _row(self, clause: str) -> list[_Element]:
+        return [self._element(part) for part in clause.split()]
 
-    def _element(self, part: str, signs: Mapping[str, str]) -> Element:
-        if part in _NO_WORD:
-            return Element({"^": f"^{_IDLE_EDGE}", "$": f"{_IDLE_EDGE}$", "*": ""}[part], None)
-        gap = _GAP(part)
+    def _element(self, part: str) -> _Element:
+        if part in _ANCHORS:
+            return _Element(_ANCHORS[part])
+        gap = _is_gap(part)
         if gap:
-            between = f"[^{re.escape(END)}]" if gap[1] == ".." else "."
-            return Element(f"{between}{{0,{gap[2] or _DEFAULT_GAP}}}?", None)
-        name = part.removesuffix("?")
-        element = self._choice(name, signs)
-        return Element(f"(?:{element.pattern})?", None) if name != part else element
+            return _Element(f"[^{re.escape(END)}]{{0,{gap[1] or _DEFAULT_GAP}}}?")
+        if part.endswith("?"):
+            return _Element(f"(?:{self._choice(part[:-1]).pattern})?")
+        return self._choice(part)
 
-    def _choice(self, part: str, signs: Mapping[str, str]) -> Element:
+    def _new_choice(self, part: str) -> _Element:
         """Return an element for alternatives: words, families and macros."""
-        words: set[str] = set()
-        macros: list[Element] = []
+        signs: set[str] = set()
+        rows: list[_Element] = []
         for name in part.split("|"):
-            if name in self._macros:
-                macros += [self._row(alternative, signs) for alternative in self._macros[name]]
+            if name in self._lexicon.macros:
+                rows += [self._macro_row(phrase) for phrase in self._lexicon.macros[name]]
             else:
-                words |= self._families.get(name) or {_word(name)}
-        chosen = frozenset(signs[word.replace("_", "")] for word in words) - {""}
-        if not chosen and not macros:
-            return Element("", None)  # an idle word
-        patterns = [_one_of(chosen)] if chosen else []
-        pattern = "|".join(patterns + [macro.pattern for macro in macros])
-        needed = chosen.union(*(macro.words for macro in macros if macro.words))
-        return Element(f"(?:{pattern})" if macros else pattern, needed)
+                words = self._lexicon.families.get(name) or {_word(name)}
+                signs.update(self._signs[key_of(word)] for word in words)
+        if "" in signs:
+            raise PhraseError(f"{part!r} names a word that is left out of replies")
+        chosen = frozenset(signs)
+        patterns = ([_one_of(chosen)] if chosen else []) + [row.pattern for row in rows]
+        pattern = "|".join(patterns)
+        return _Element(f"(?:{pattern})" if rows else pattern, chosen.union(*(row.needs for row in rows)))
 
-    def _row(self, phrase: str, signs: Mapping[str, str]) -> Element:
+    def _macro_row(self, phrase: str) -> _Element:
         """Return one alternative of a macro; its rarest family stands for the words that it needs."""
-        sequence = self._sequence(phrase, signs)
-        words = min((element.words for element in sequence if element.words), key=len)
-        return Element("".join(element.pattern for element in sequence), words)
+        row = self._row(phrase)
+        return _Element(_pattern(row), min((element.needs for element in row if element.needs), key=len))
 
 
-def _patterns(sequences: Iterable[list[Element]]) -> tuple[str, ...]:
-    return tuple("".join(element.pattern for element in sequence) for sequence in sequences)
+def _pattern(row: Iterable[_Element]) -> str:
+    return "".join(element.pattern for element in row)
+
+
+def _patterns(rows: Iterable[list[_Element]]) -> tuple[str, ...]:
+    return tuple(_pattern(row) for row in rows)
 
 
 def _one_of(signs: frozenset[str]) -> str:

@@ -48,7 +48,9 @@ class ReasonFacts:
 
 
 FACTS: Final[dict[Reason, ReasonFacts]] = {
-    "user_unknown": ReasonFacts("recipient", True, "The domain has no such mailbox, or the person moved away."),
+    "user_unknown": ReasonFacts(
+        "recipient", True, "The domain has no such mailbox, or the person moved away."
+    ),
     "host_unknown": ReasonFacts(
         "recipient", True, "The recipient's domain does not exist or declares that it takes no mail."
     ),
@@ -66,23 +68,37 @@ FACTS: Final[dict[Reason, ReasonFacts]] = {
     "sender_blocked": ReasonFacts(
         "sender",
         False,
-        "The sending address, host or domain is refused: blocklist, reputation, reverse DNS, HELO or MAIL FROM.",
+        "The sending address, host or domain is refused: blocklist, reputation, reverse DNS, HELO, MAIL FROM.",
     ),
     "auth_failure": ReasonFacts("sender", False, "SPF, DKIM, DMARC or ARC did not pass."),
-    "policy": ReasonFacts("sender", False, "A rule or security policy of the receiver, without a nearer cause."),
+    "policy": ReasonFacts(
+        "sender", False, "A rule or security policy of the receiver, without a nearer cause."
+    ),
     "rate_limited": ReasonFacts("sender", False, "Too fast, too many connections, messages or recipients."),
-    "too_large": ReasonFacts("sender", False, "The message is larger than the server or the mailbox accepts."),
-    "greylisted": ReasonFacts("infrastructure", False, "First contact is put off on purpose; a retry gets through."),
+    "too_large": ReasonFacts(
+        "sender", False, "The message is larger than the server or the mailbox accepts."
+    ),
+    "greylisted": ReasonFacts(
+        "infrastructure", False, "First contact is put off on purpose; a retry gets through."
+    ),
     "network": ReasonFacts(
         "infrastructure", False, "DNS trouble, no connection, a lost connection or a mail loop."
     ),
-    "system_error": ReasonFacts("infrastructure", False, "The receiving system failed: disk, queue, directory, program."),
+    "system_error": ReasonFacts(
+        "infrastructure", False, "The receiving system failed: disk, queue, directory, program."
+    ),
     "expired": ReasonFacts("infrastructure", False, "The queue's time ended and no reply says why."),
     "relay_denied": ReasonFacts(
-        "infrastructure", False, "The server does not take mail for this domain: wrong route or missing login."
+        "infrastructure",
+        False,
+        "The server does not take mail for this domain: wrong route or missing login.",
     ),
-    "protocol_error": ReasonFacts("infrastructure", False, "An SMTP command was wrong, unknown or out of order."),
-    "tls": ReasonFacts("infrastructure", False, "No encrypted connection could be made, or a certificate was refused."),
+    "protocol_error": ReasonFacts(
+        "infrastructure", False, "An SMTP command was wrong, unknown or out of order."
+    ),
+    "tls": ReasonFacts(
+        "infrastructure", False, "No encrypted connection could be made, or a certificate was refused."
+    ),
     "suppressed": ReasonFacts(
         "unknown", False, "The sending side stopped the message by a list of its own; no server refused it."
     ),

@@ -1,8 +1,6 @@
 """One rule: its name, its reason, and when it may be used at all."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from postloop.domain.bounce.evidence import Evidence
 from postloop.domain.bounce.reasons import Reason
@@ -13,26 +11,36 @@ class Rule:
     """A row of the rule files.
 
     Attributes:
-        name: Layer, reason and name in the file: `text.mailbox_full.over_quota`.
-        reason: What it says; "" for a rule that only raises doubt.
+        name: Layer, reason and name in the file: `text.mailbox_full.quota`.
+        reason: What it says.
         provider: Only for replies of this provider; "" for all.
-        codes: Only with a reply code that starts with one of these.
+        codes: Only with a reply code that starts with one of these. Where there is none, the class of the enhanced
+            status stands for it, and "0" for neither.
         statuses: Only with one of these enhanced statuses (without class).
         stages: Only when the session had come this far.
+        is_proof: Its words say that the recipient was looked up, so that the stage of the session does not matter.
+        is_declared: The domain itself says that it takes no mail, so that a temporary code is no sign of DNS trouble.
+        may_be_hard: False for words that are too vague to give up an address for.
     """
 
     name: str
-    reason: Reason | None
+    reason: Reason
     provider: str = ""
     codes: tuple[str, ...] = ()
     statuses: tuple[str, ...] = ()
     stages: tuple[str, ...] = ()
-    proof: bool = False
+    is_proof: bool = False
+    is_declared: bool = False
     may_be_hard: bool = True
+
+    @property
+    def layer(self) -> str:
+        """The table or file that it stands in: a provider's name, text, status, transport, vague, reply, default."""
+        return self.name.partition(".")[0]
 
     def fits(self, evidence: Evidence) -> bool:
         """Return whether the conditions of the rule hold."""
-        if self.codes and not (str(evidence.code) if evidence.code else evidence.status_class or "0").startswith(self.codes):
+        if self.codes and not evidence.code_or_class.startswith(self.codes):
             return False
         if self.statuses and evidence.status not in self.statuses:
             return False

@@ -10,15 +10,16 @@ from postloop.domain.bounce.rule import Rule
 from postloop.domain.bounce.text import fold
 
 TEXT_FILES: Final = ("own", "sender", "volume", "message", "recipient", "queue", "policy")
-"""Files of text rules that are asked before the enhanced status, in this order."""
-LATE_FILES: Final = ("transport", "vague")
-"""Files of text rules that are asked after it."""
+"""Files of the text rules that are asked before the enhanced status, in this order."""
+LATE_FILES: Final = ("transport", "vague", "last")
+"""Files of the text rules that are asked after it."""
+GENERAL: Final = "general"
 STRONG: Final = "strong"
-LATE: Final = "late"
-DOUBT: Final = "doubt"
-"""The file of the phrases that keep a verdict from being hard."""
+WEAK: Final = "weak"
+"""Tables of statuses: general ones, those that outrank words about recipients, those that say less than words."""
 
 Table = dict[str, Any]
+Row = tuple[Rule, str]
 
 
 class RuleFileError(ValueError):
@@ -38,59 +39,84 @@ def families(table: Table) -> dict[str, frozenset[str]]:
     }
 
 
-def phrase_rules(providers: Table) -> Iterator[tuple[Rule, str]]:
-    """Yield every phrase with its rule, in the order in which they count: providers first, doubt last."""
+def provider_rows(providers: Table) -> Iterator[Row]:
+    """Yield the phrases of providers.toml with their rules, in the order in which they count."""
     for provider, table in providers.items():
         rules = {key: value for key, value in table.items() if key in FACTS}
-        yield from _of_table(rules, layer=provider, provider=provider)
+        yield from _rows(rules, layer=provider, provider=provider)
+
+
+def text_rows() -> Iterator[Row]:
+    """Yield the phrases that are asked before the enhanced status."""
     for name in TEXT_FILES:
-        yield from _of_table(read(name), layer="text", provider="")
+        yield from _rows(read(name), layer="text")
+
+
+def late_rows() -> Iterator[Row]:
+    """Yield the phrases that are asked after it."""
     for name in LATE_FILES:
-        yield from _of_table(read(name), layer=name, provider="")
-    for name, phrases in read(DOUBT).items():
+        yield from _rows(read(name), layer=name)
+
+
+def doubt_rows() -> Iterator[Row]:
+    """Yield the phrases that keep a verdict from being hard; their reason is never used."""
+    for name, phrases in read("doubt").items():
         for phrase in phrases:
-            yield Rule(f"{DOUBT}.{name}", None), phrase
+            yield Rule(f"doubt.{name}", "unknown"), phrase
 
 
-def _of_table(table: Table, *, layer: str, provider: str) -> Iterator[tuple[Rule, str]]:
+def _rows(table: Table, *, layer: str, provider: str = "") -> Iterator[Row]:
     for reason, rules in table.items():
         for name, value in rules.items():
-            phrases, conditions = (value, {}) if isinstance(value, list) else (value["phrases"], dict(value))
-            conditions.pop("phrases", None)
-            tuples = {key: tuple(conditions.pop(key, ())) for key in ("codes", "statuses", "stages")}
-            proof = conditions.pop("proof", False)
-            may_be_hard = conditions.pop("hard", True)
-            if conditions:
-                raise RuleFileError(f"{layer}.{reason}.{name}: {', '.join(conditions)} is no condition")
-            rule = Rule(f"{layer}.{reason}.{name}", known_reason(reason), provider, proof=proof, may_be_hard=may_be_hard, **tuples)
+            fields = dict(value) if isinstance(value, dict) else {"phrases": value}
+            phrases = fields.pop("phrases")
+            rule = _rule(f"{layer}.{reason}.{name}", known_reason(reason), provider, fields)
             for phrase in phrases:
                 yield rule, phrase
 
 
+def _rule(name: str, reason: Reason, provider: str, fields: Table) -> Rule:
+    rule = Rule(
+        name,
+        reason,
+        provider,
+        codes=tuple(fields.pop("codes", ())),
+        statuses=tuple(fields.pop("statuses", ())),
+        stages=tuple(fields.pop("stages", ())),
+        is_proof=fields.pop("proof", False),
+        is_declared=fields.pop("declared", False),
+        may_be_hard=fields.pop("hard", True),
+    )
+    if fields:
+        raise RuleFileError(f"{name}: {', '.join(fields)} is no condition of a rule")
+    return rule
+
+
 def status_rules(providers: Table) -> Iterator[tuple[tuple[str, str], Rule]]:
-    """Yield ("" or provider, status without class) -> rule."""
-    for status, reason in read("status")["status"].items():
-        number = status.removeprefix("x.")
-        yield ("", number), Rule(f"status.{number}", known_reason(reason))
-    for layer in (STRONG, LATE):
-        for status, reason in read("status")[f"{layer}_status"].items():
+    """Yield (general, strong, weak or provider; status without class) -> rule."""
+    codes = read("codes")
+    hard = set(codes["hard"]["statuses"])
+    for table in (GENERAL, STRONG, WEAK):
+        for status, reason in codes[table].items():
             number = status.removeprefix("x.")
-            yield (layer, number), Rule(f"status.{number}", known_reason(reason))
-    for provider, table in providers.items():
-        for status, reason in table.get("status", {}).items():
+            rule = Rule(f"status.{number}", known_reason(reason), may_be_hard=status in hard)
+            yield (table, number), rule
+    for provider, rules in providers.items():
+        for status, reason in rules.get("status", {}).items():
             number = status.removeprefix("x.")
-            rule = Rule(f"{provider}.status.{number}", known_reason(reason), provider)
-            yield (provider, number), rule
+            yield (provider, number), Rule(f"{provider}.status.{number}", known_reason(reason), provider)
 
 
 def reply_rules() -> Iterator[tuple[int, Rule]]:
     """Yield reply code -> rule."""
-    for code, reason in read("status")["reply"].items():
-        yield int(code), Rule(f"reply.{code}", known_reason(reason))
+    codes = read("codes")
+    hard = set(codes["hard"]["replies"])
+    for code, reason in codes["reply"].items():
+        yield int(code), Rule(f"reply.{code}", known_reason(reason), may_be_hard=int(code) in hard)
 
 
 def names(providers: Table, kind: str) -> dict[str, str]:
-    """Return host name endings or domains -> provider."""
+    """Return endings of host names ("hosts") or recipient domains ("domains") -> provider."""
     return {name: provider for provider, table in providers.items() for name in table.get(kind, ())}
 
 

@@ -1,16 +1,40 @@
 """The rules, read and compiled when the first bounce is classified."""
 
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 from postloop.domain.bounce import rule_files
+from postloop.domain.bounce.frames import build_cut, frame_phrases
 from postloop.domain.bounce.phrase_table import PhraseTable
-from postloop.domain.bounce.phrases import Grammar
+from postloop.domain.bounce.phrases import Lexicon, PhraseCompiler
 from postloop.domain.bounce.rule import Rule
-from postloop.domain.bounce.text import END
-from postloop.domain.bounce.vocabulary import Vocabulary, build_signs, spacer
+from postloop.domain.bounce.rule_files import GENERAL, STRONG, WEAK, Row, Table
+from postloop.domain.bounce.vocabulary import Vocabulary, build_vocabulary
+
+
+@dataclass(frozen=True, slots=True)
+class Providers:
+    """Who answers under which name.
+
+    Attributes:
+        hosts: Ending of a host name -> provider.
+        domains: Recipient domain -> provider.
+        verifying: Providers whose "unknown user" is about the user at whatever stage of the session.
+    """
+
+    hosts: dict[str, str]
+    domains: dict[str, str]
+    verifying: frozenset[str]
+
+    def name_of(self, *, host: str, domain: str) -> str:
+        """Return the provider, "" if no table knows it. A consumer domain is certain, a host may be a gateway."""
+        found = self.domains.get(domain.strip().lower())
+        name = host.strip().lower().rstrip(".")
+        while found is None and name:
+            found = self.hosts.get(name)
+            name = name.partition(".")[2]
+        return found or ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,82 +42,94 @@ class Rulebook:
     """All rules.
 
     Attributes:
-        general: Bits of the rules for every provider; `of_provider` has those of one.
-        early: Bits of the text rules that are asked before the enhanced status.
+        cut: Cuts what a report writes around a reply out of its signs.
+        general: Bits of the phrases for every provider; `of_provider` has those of one.
+        early: Bits of the phrases that are asked before the enhanced status.
         late: Bits of those that are asked after it.
-        doubt: Bits of the phrases that keep a verdict from being hard.
-        hosts: Ending of a host name -> provider.
-        domains: Recipient domain -> provider.
-        statuses: (provider or "", status without class) -> rule.
-        replies: Reply code -> rule.
+        doubt: Bits of those that keep a verdict from being hard.
     """
 
     vocabulary: Vocabulary
+    cut: Callable[[str], str]
     table: PhraseTable
     general: int
     of_provider: dict[str, int]
     early: int
     late: int
     doubt: int
-    hosts: dict[str, str]
-    domains: dict[str, str]
+    providers: Providers
     statuses: dict[tuple[str, str], Rule]
     replies: dict[int, Rule]
-    verifying: frozenset[str]
 
-    def provider_of(self, host: str, domain: str) -> str:
-        """Return the provider that answered, "" if no table knows it; the host counts before the domain."""
-        by_domain = self.domains.get(domain.lower())
-        if by_domain:
-            return by_domain
-        name = host.lower().rstrip(".")
-        while name:
-            found = self.hosts.get(name)
-            if found is not None:
-                return found
-            name = name.partition(".")[2]
-        return ""
+    def strong_status(self, status: str) -> Rule | None:
+        """Return the rule of a status that outranks words about recipients."""
+        return self.statuses.get((STRONG, status))
+
+    def status(self, status: str, provider: str) -> Rule | None:
+        """Return the rule of a status, the provider's own before the general one."""
+        return self.statuses.get((provider, status)) or self.statuses.get((GENERAL, status))
+
+    def weak_status(self, status: str) -> Rule | None:
+        """Return the rule of a status that says less than words; one may stand for a whole subject ("7.*")."""
+        subject = status.partition(".")[0]
+        return self.statuses.get((WEAK, status)) or self.statuses.get((WEAK, f"{subject}.*"))
 
 
 @lru_cache(maxsize=1)
 def rulebook() -> Rulebook:
     """Return the rules."""
-    words = rule_files.read("words")
-    providers = rule_files.read("providers")
+    words, report, providers = (rule_files.read(name) for name in ("words", "report", "providers"))
     families = rule_files.families(words["families"])
-    grammar = Grammar(families, words["macros"])
-    rows = list(rule_files.phrase_rules(providers))
-    outro = [phrase for phrases in words["conclusion"].values() for phrase in phrases]
-    intro = [phrase for phrases in words["introduction"].values() for phrase in phrases]
-    transcript = [phrase for phrases in words["transcript"].values() for phrase in phrases]
-    all_words = set(_all_words(grammar, families.values(), [*outro, *intro, *transcript, *(phrase for _, phrase in rows)]))
-    signs = build_signs(all_words)
-    cut = re.compile("|".join(grammar.compile(phrase, signs).present[0] for phrase in transcript)).sub
-    tail = re.compile("(?:"+"|".join(grammar.compile(phrase, signs).present[0] for phrase in outro)+").*$").sub
-    lead = re.compile("^.*?(?:"+"|".join(grammar.compile(phrase, signs).present[0] for phrase in intro)+")(?=...)").sub
-    table = PhraseTable([(rule, grammar.compile(phrase, signs)) for rule, phrase in rows])
-    doubt = table.mask(lambda rule: rule.reason is None)
-    late = table.mask(lambda rule: rule.name.startswith(tuple(f"{name}." for name in rule_files.LATE_FILES)))
+    lexicon = Lexicon(families, words["macros"])
+    parts = [list(rule_files.provider_rows(providers))]
+    parts += [list(rows()) for rows in (rule_files.text_rows, rule_files.late_rows, rule_files.doubt_rows)]
+    rows = [row for part in parts for row in part]
+    vocabulary = build_vocabulary(
+        _all_words(lexicon, rows, report),
+        host_words=families["LISTNAME"] | families["MECHANISM"],
+    )
+    compiler = PhraseCompiler(lexicon, vocabulary.signs)
+    of_provider, text, late, doubt = _bits(len(part) for part in parts)
     return Rulebook(
-        vocabulary=Vocabulary(signs, families["LISTNAME"] | families["MECHANISM"], spacer(all_words), lambda found: cut(END, lead(END, tail("", found)))),
-        table=table,
-        general=table.mask(lambda rule: not rule.provider),
-        of_provider={name: table.mask(lambda rule, name=name: rule.provider == name) for name in providers},
-        early=table.mask(lambda rule: True) & ~late & ~doubt,
+        vocabulary=vocabulary,
+        cut=build_cut(report, compiler),
+        table=PhraseTable([(rule, compiler.compile(phrase)) for rule, phrase in rows]),
+        general=text | late | doubt,
+        of_provider=_provider_bits(parts[0]),
+        early=of_provider | text,
         late=late,
         doubt=doubt,
-        hosts=rule_files.names(providers, "hosts"),
-        domains=rule_files.names(providers, "domains"),
+        providers=_providers(providers),
         statuses=dict(rule_files.status_rules(providers)),
         replies=dict(rule_files.reply_rules()),
-        verifying=frozenset(name for name, table in providers.items() if table.get("verifies_recipients")),
     )
 
 
-def _all_words(
-    grammar: Grammar, families: Iterable[frozenset[str]], phrases: Iterable[str]
-) -> Iterator[str]:
-    for family in families:
+def _all_words(lexicon: Lexicon, rows: Iterable[Row], report: Table) -> Iterator[str]:
+    for family in lexicon.families.values():
         yield from family
-    for phrase in phrases:
-        yield from grammar.words_of(phrase)
+    for _, phrase in rows:
+        yield from lexicon.words_of(phrase)
+    for phrase in frame_phrases(report):
+        yield from lexicon.words_of(phrase)
+
+
+def _bits(lengths: Iterable[int]) -> Iterator[int]:
+    """Yield a number with a bit for each phrase of each part, the parts one after the other."""
+    start = 0
+    for length in lengths:
+        yield ((1 << length) - 1) << start
+        start += length
+
+
+def _provider_bits(rows: Iterable[Row]) -> dict[str, int]:
+    """Return the bits of each provider's own phrases; they are the first of the table."""
+    bits: dict[str, int] = {}
+    for number, (rule, _) in enumerate(rows):
+        bits[rule.provider] = bits.get(rule.provider, 0) | 1 << number
+    return bits
+
+
+def _providers(table: Table) -> Providers:
+    verifying = frozenset(name for name, rules in table.items() if rules.get("verifies_recipients"))
+    return Providers(rule_files.names(table, "hosts"), rule_files.names(table, "domains"), verifying)
