@@ -9,6 +9,7 @@ import typer
 from postloop.adapters.metrics import installed_version
 from postloop.adapters.telemetry import silence_libraries
 from postloop.cli import (
+    classify,
     clickhouse,
     config,
     deadletter,
@@ -49,6 +50,7 @@ simulate.register(app)
 verify.register(app)
 import_events.register(app)
 explain.register(app)
+classify.register(app)
 
 
 def _show_version(wanted: bool) -> None:
