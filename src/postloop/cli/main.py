@@ -17,6 +17,7 @@ from postloop.cli import (
     explain,
     import_events,
     migrate,
+    reclassify,
     reconcile,
     schemas,
     simulate,
@@ -41,6 +42,7 @@ worker.register(app)
 clickhouse.register(app)
 migrate.register(app)
 reconcile.register(app)
+reclassify.register(app)
 topics.register(app)
 schemas.register(app)
 deadletter.register(app)
