@@ -269,8 +269,8 @@ def test_a_day_with_many_changes_is_written_in_several_mutations(
 ) -> None:
     monkeypatch.setattr(module, "ROWS_PER_MUTATION", 60)
     reclassify(upgraded.client, ALL)
-    count = "SELECT count() FROM system.mutations WHERE database = currentDatabase() AND position(command, 'joinGet') > 0"
-    assert upgraded.one(count) == 4
+    where = "database = currentDatabase() AND position(command, 'joinGet') > 0"
+    assert upgraded.one(f"SELECT count() FROM system.mutations WHERE {where}") == 4
     assert everything(upgraded) == everything(fresh)
 
 
@@ -299,6 +299,8 @@ def test_a_run_stored_before_the_migration_is_healed_after_it(
     migrations.apply(db.client, db.settings)
     for _ in range(2):
         assert ClickHouseRunStore(db.client).heal(run_id, reason="test") == len(EVENTS)
+    # The changed feed does not know the run's token again and counts it twice; healing has noted the hours.
+    work_queue(db.client)
     for rollup in ("rollup_minute", "rollup_hour"):
         assert db.one(f"SELECT sum(event_count) FROM {rollup} WHERE cube = 'domain'") == len(EVENTS)
     reclassify(db.client, ALL)

@@ -10,6 +10,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from postloop.adapters.clickhouse import connect
+from postloop.adapters.migrations import check_schema
 from postloop.adapters.reclassify import Reclassified, Scope
 from postloop.adapters.reclassify import reclassify as run_reclassify
 from postloop.cli.common import (
@@ -65,6 +66,8 @@ def reclassify(
 
 def _run(settings: Settings, scope: Scope, *, dry_run: bool) -> Reclassified:
     client = connect(settings, timeout_s=600)
+    if problems := check_schema(client, settings):
+        raise stop("; ".join(problems), Exit.REFUSED)
     with Progress(console=err, transient=True) as bar:
         tasks = {what: bar.add_task(what, total=None) for what in ("judge", "repair")}
 
