@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench import facts, registry, report, stack
+from bench import gate as gates
 from bench.classify import measure_file, measure_fuzz
 from bench.environments import EnvironmentFailedError, interpreter
 from bench.latency import LatencyPlan, measure_latency
@@ -180,6 +181,34 @@ def classify(
         )
     if json_file:
         _write(json_file, {"machine": facts.machine(), "classify": found})
+
+
+@app.command()
+def gate(
+    rounds: Annotated[int, typer.Option(min=1, help="Of both sides, in turn.")] = 2,
+    events: Annotated[int, typer.Option(min=1000, help="Records in the topics.")] = 100_000,
+    note: Annotated[str, typer.Option(help="Note the ratios for this change, instead of judging them.")] = "",
+) -> None:
+    """Compare our cost with a plain loop's and with what was noted: python -m bench gate
+
+    Exit code 1: a ratio got worse by more than the margin, or a run failed.
+    """
+    plan = Plan(event_count=events, start_at=_recent_hour())
+    wanted = registry.chosen(f"{report.BASE},{gates.PEER}")
+    with tempfile.TemporaryDirectory(prefix="postloop-bench-") as directory, _progress() as bar:
+        try:
+            results, _ = _rounds(plan, wanted, Path(directory), rounds=rounds, timeout_s=300, bar=bar)
+            found = gates.ratios_of(results)
+        except (PostloopError, ValueError) as error:
+            raise _stop(str(error), code=3) from None
+    for failure in report.failures(results):
+        raise _stop(failure, code=1)
+    notes = gates.read_notes()
+    _out.print(gates.trend(notes, found))
+    if note:
+        gates.add_note(gates.Note(at=f"{datetime.now(UTC):%Y-%m-%d}", change=note, ratios=found))
+    elif notes and (worse := gates.complaints(found, notes[-1].ratios)):
+        raise _stop("; ".join(worse), code=1)
 
 
 def _recent_hour() -> datetime:

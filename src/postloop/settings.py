@@ -118,7 +118,7 @@ class Settings(BaseSettings):
     dedup_max_ids: int = Field(
         4_000_000, ge=1000, description="Most event ids a worker remembers (about 16 bytes each)"
     )
-    run_max_rows: int = Field(30_000, ge=1, le=50_000, description="Rows of one insert at most")
+    run_max_rows: int = Field(20_000, ge=1, le=50_000, description="Rows of one insert at most")
     linger: Duration = Field(
         timedelta(milliseconds=250), description="How long rows wait for company when quiet"
     )
@@ -128,7 +128,7 @@ class Settings(BaseSettings):
     retry_budget: Duration = Field(
         timedelta(days=1), description="The worker stops when storing failed for this long"
     )
-    buffer_max_rows: int = Field(30_000, ge=1000, description="Rows a worker holds in memory at most")
+    buffer_max_rows: int = Field(20_000, ge=1000, description="Rows a worker holds in memory at most")
     invalid_max_ratio: float = Field(
         0.95,
         gt=0,

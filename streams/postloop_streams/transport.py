@@ -63,15 +63,27 @@ class Mark:
 
 
 class RecordBatch:
-    """Consecutive records of one partition, fetched in one generation of the consumer group."""
+    """Consecutive records of one partition, fetched in one generation of the consumer group.
 
-    __slots__ = ("generation_id", "mark", "records", "tp")
+    `behind_count` is how many more records the partition held when these were fetched, as far as the broker said.
+    """
 
-    def __init__(self, tp: TP, records: Sequence[ConsumerRecord], generation_id: int, mark: Mark) -> None:
+    __slots__ = ("behind_count", "generation_id", "mark", "records", "tp")
+
+    def __init__(
+        self,
+        tp: TP,
+        records: Sequence[ConsumerRecord],
+        generation_id: int,
+        mark: Mark,
+        *,
+        behind_count: int = 0,
+    ) -> None:
         self.tp = tp
         self.records = records
         self.generation_id = generation_id
         self.mark = mark
+        self.behind_count = behind_count
 
     def __len__(self) -> int:
         return len(self.records)
@@ -260,13 +272,15 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
                 return
         last = records[-1]
         mark = Mark(last.offset + 1)
-        batch = RecordBatch(tp, records, generation_id, mark)
+        highwater = self.highwater(tp) or 0
+        behind_count = max(0, highwater - last.offset - 1)
+        batch = RecordBatch(tp, records, generation_id, mark, behind_count=behind_count)
         message = BatchMessage(
             last.topic, last.partition, last.offset, (last.timestamp or 0) / 1000.0, last.timestamp_type,
             None, None, batch, None, 0, 0, tp, generation_id=generation_id,
         )  # fmt: skip
         self._marks[tp].append(mark)
-        self.app.monitor.track_tp_end_offset(tp, self.highwater(tp) or 0)
+        self.app.monitor.track_tp_end_offset(tp, highwater)
         await self._deliver(message)
         self._read_offset[tp] = last.offset
 

@@ -242,6 +242,23 @@ async def test_a_full_buffer_makes_the_agent_wait_and_loses_nothing() -> None:
     assert world.store.stored_ids == Counter(f"e{n}" for n in range(3_000))
 
 
+async def test_while_more_than_a_run_is_behind_runs_are_not_cut_by_time() -> None:
+    world = World()
+    world.produce(0, *(event(f"e{n}") for n in range(20)))
+    worker, world.generation = world.worker(run_max_rows=100), 1
+    await worker.assign(1, {(TOPIC, 0): 0})
+    await worker.take(1, TOPIC, 0, world.log[0][:10], lambda: None, behind_count=101)
+    await asyncio.sleep(0.05)  # fifty times the linger
+    assert world.store.inserts == 0
+    await worker.take(1, TOPIC, 0, world.log[0][10:], world._acker(0, 20), behind_count=0)
+    for _ in range(100):
+        await asyncio.sleep(0.01)
+        if world.committed:
+            break
+    assert (world.store.inserts, world.committed) == (1, {0: 20})
+    await worker.revoke()
+
+
 async def test_a_broken_producer_stops_the_worker_before_the_topic_is_drained() -> None:
     world = World()
     world.produce(0, *(b"garbage" for _ in range(100)))

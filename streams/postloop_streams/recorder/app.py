@@ -98,6 +98,7 @@ class RecorderApp:
                     batch.tp.partition,
                     batch.records,
                     partial(ack, event),
+                    behind_count=batch.behind_count,
                 )
                 yield
 

@@ -22,6 +22,7 @@ class PartitionState:
         seen: Event ids stored lately.
         stored_to: Highest offset found stored when the partition was taken over; -1 when none.
         next_offset: Offset behind the last record taken in; None before the first.
+        behind_count: Records behind that one which the broker was known to hold.
     """
 
     log: LogPartition
@@ -29,6 +30,7 @@ class PartitionState:
     seen: SeenIds
     stored_to: int = -1
     next_offset: int | None = None
+    behind_count: int = 0
 
 
 class Assignment:

@@ -33,6 +33,8 @@ log = structlog.stdlib.get_logger("postloop.recorder")
 RUN_MAX_BYTES: Final = 64 << 20
 # Bytes held in memory at most, beside the limit in rows: records may be up to 1 MB.
 BUFFER_MAX_BYTES: Final = 256 << 20
+# How long a run may wait to become full while more than a run is known to wait at the broker.
+CATCH_UP_LINGER_S: Final = 2.0
 _OPENING_PAUSE_S: Final = 1.0
 _IDLE_WAIT_S: Final = 1.0
 _GENERATION_CHECK_S: Final = 0.5
@@ -72,6 +74,7 @@ class Recorder:
     ) -> None:
         self._settings = settings
         self._outside = outside
+        self._linger_s = settings.linger.total_seconds()
         self._metrics = metrics
         self._health = health
         self._assignment: Assignment | None = None
@@ -104,7 +107,7 @@ class Recorder:
         queue = RunQueue(
             max_rows=self._settings.run_max_rows,
             max_bytes=RUN_MAX_BYTES,
-            linger_s=self._settings.linger.total_seconds(),
+            linger_s=self._linger_s,
         )
         async with self._assigned:
             self._assignment = Assignment(generation_id, committed, queue)
@@ -144,15 +147,23 @@ class Recorder:
         partition: int,
         records: Sequence[Record],
         ack: Callable[[], Any],
+        *,
+        behind_count: int = 0,
     ) -> None:
         """Take in consecutive records of a partition; `ack` is called once all of them are stored.
 
         Waits while the buffer is full. Records of another generation are ignored: their owner reads them again.
+        While `behind_count` records (of all partitions together) would fill more than a run, runs are not cut by
+        time: each costs the database a fixed price, and rows that come late anyway need not hurry.
         """
         assignment = await self._assignment_of(generation_id)
         if assignment is None or not await assignment.wait_opened():
             return
         state = assignment.partitions[topic, partition]
+        state.behind_count = behind_count
+        behind = sum(known.behind_count for known in assignment.partitions.values())
+        is_behind = behind > self._settings.run_max_rows
+        assignment.queue.linger_s = max(self._linger_s, CATCH_UP_LINGER_S) if is_behind else self._linger_s
         expected = assignment.wanted[topic, partition] if state.next_offset is None else state.next_offset
         if expected < records[0].offset and expected > 0:
             # Retention, or a producer's transaction markers; anything else is a fault in fetching.

@@ -116,7 +116,7 @@ class RunQueue:
     def __init__(self, *, max_rows: int, max_bytes: int, linger_s: float) -> None:
         self._max_rows = max_rows
         self._max_bytes = max_bytes
-        self._linger_s = linger_s
+        self.linger_s = linger_s
         self._open: dict[date, Run] = {}
         self._day_of: dict[LogPartition, date] = {}
         self._sealed: deque[Run] = deque()
@@ -141,7 +141,7 @@ class RunQueue:
         """Return the next run to store: a full one, or one that waited for the linger; None when none is due."""
         if not self._sealed:
             oldest = min(self._open.values(), key=lambda run: run.opened_at_s, default=None)
-            if oldest is None or now_s - oldest.opened_at_s < self._linger_s:
+            if oldest is None or now_s - oldest.opened_at_s < self.linger_s:
                 return None
             self._seal(oldest.day)
         run = self._sealed.popleft()
@@ -158,7 +158,7 @@ class RunQueue:
         if self._sealed:
             return 0.0
         opened = [run.opened_at_s for run in self._open.values()]
-        return max(0.0, min(opened) + self._linger_s - now_s) if opened else None
+        return max(0.0, min(opened) + self.linger_s - now_s) if opened else None
 
     def seal_all(self) -> None:
         """Make every run due now."""

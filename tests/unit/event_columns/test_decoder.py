@@ -183,7 +183,7 @@ raw = st.binary(max_size=30) | st.sampled_from(
 )
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=400, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(EVENT_TYPES), st.lists(objects | raw | st.none(), max_size=12))
 @example("send", [b'{"a":', b'{"b":1}', b"{}{}"])
 @example("send", [make_record(), make_record()[:-1] + b'}{"event_id":"e-9"}', b""])
@@ -194,7 +194,7 @@ def test_any_records_give_the_events_and_errors_of_the_contract(
     assert_same(kind, values)
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
 @given(st.sampled_from(EVENT_TYPES), st.lists(st.lists(ordinary, max_size=8), min_size=2, max_size=4))
 def test_what_was_decoded_before_changes_nothing(
     short_stretches: None, kind: EventType, batches: list[list[dict[str, Any]]]
