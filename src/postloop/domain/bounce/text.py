@@ -80,7 +80,8 @@ def examined(text: str) -> str:
 
 
 def fold(text: str) -> str:
-    """Return the text in one case and without accents; a change of case never changes the result."""
+    """Return the text in one case, without accents and folds; a change of case or a fold never changes the result."""
+    text = " ".join(text.split())
     if text.isascii():
         return text.lower()
     # Upper case first: it joins letters that lower case keeps apart (dotless i, long s, final sigma).

@@ -155,6 +155,8 @@ def finds(phrase: str, reply: str) -> bool:
         pytest.param("user", "see user.example.com", False, id="no other word inside a host"),
         pytest.param("exist user", "does not exist.user unknown", True, id="sentences without a blank"),
         pytest.param("full", "over-full", True, id="compound words"),
+        pytest.param("full", "see http://example.com/?full=1", False, id="no name of a parameter in a link"),
+        pytest.param("full", "see http://example.com/?why=full", True, id="the value of a parameter"),
     ],
 )
 def test_a_phrase_means_what_its_language_says(phrase: str, reply: str, expected: bool) -> None:
