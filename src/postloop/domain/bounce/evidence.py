@@ -19,7 +19,7 @@ _find_stage: Final = re.compile(
 _STAGES: Final[dict[str, Stage]] = {
     **dict.fromkeys(("conn", "connect", "ehlo", "helo", "lhlo", "starttls", "auth", "mail"), "before_rcpt"),
     "rcpt": "rcpt",
-    **dict.fromkeys(("data", "bdat", ".", "eom", "dot", "end"), "after_rcpt"),
+    **dict.fromkeys(("data", "bdat", ".", "eom", "eod", "dot", "end", "end-of-data"), "after_rcpt"),
 }
 
 

