@@ -2,7 +2,7 @@
 
 from typing import Final
 
-RULES_VERSION: Final = "98a1f496f3a2"
+RULES_VERSION: Final = "178046c4f86d"
 """Digest of the rule files and of the code that reads them; tests/unit/domain/bounce/test_version.py says the value.
 
 It is stored beside each verdict, so that `postloop reclassify` knows what an older set of rules decided.
