@@ -2,7 +2,7 @@
 
 from typing import Final
 
-RULES_VERSION: Final = "8b5b1791950a"
+RULES_VERSION: Final = "924a0c8a8fad"
 """Digest of the rule files and of the code that reads them; tests/unit/domain/bounce/test_version.py says the value.
 
 It is stored beside each verdict, so that `postloop reclassify` knows what an older set of rules decided.
