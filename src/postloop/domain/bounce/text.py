@@ -35,7 +35,7 @@ _is_ipv4: Final = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}").fullmatch
 _is_number: Final = re.compile(r"[\d.+=&-]*").fullmatch
 _has_wide: Final = re.compile(r"[\u0e00-\u0e7f\u1100-\u11ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]").search
 
-_FOLLOW_UPS: Final = (" 503", " 554 5.5.1")
+_FOLLOW_UPS: Final = (" 503", " 554 5.5.1", " 554 error: no valid")
 _SHORTEST_REPLY: Final = 12
 _ACCENTS: Final = dict.fromkeys(range(0x300, 0x370))
 # Endings that make a name with dots a host name rather than two sentences without a blank between them.

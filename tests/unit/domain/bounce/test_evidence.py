@@ -8,7 +8,7 @@ from postloop.domain.bounce.text import fold
 
 
 def evidence(text: str = "", **fields: object) -> Evidence:
-    return evidence_of(Bounce(diagnostic=text, **fields), fold(text))  # type: ignore[arg-type]
+    return evidence_of(Bounce(diagnostic=text, **fields), fold(text), "")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,7 @@ def evidence(text: str = "", **fields: object) -> Evidence:
         pytest.param("550-5.1.1 no\r\n550 5.1.1 such user", 550, id="on every line"),
         pytest.param("host mx.example said: 452-4.2.2 full", 452, id="inside a report"),
         pytest.param("550", 550, id="alone"),
+        pytest.param("127", 127, id="exit status of a program"),
         pytest.param("port 2550 is closed", 0, id="part of a number"),
         pytest.param("192.0.2.550 x.550.example", 0, id="part of a name"),
         pytest.param("http://mx.example/550 error=550", 0, id="part of a link"),
@@ -84,3 +85,30 @@ def test_anything_temporary_makes_it_temporary(fields: dict[str, object], tempor
 )
 def test_the_stage_is_the_command_or_what_the_transcript_says(command: str, text: str, stage: str) -> None:
     assert evidence(text, smtp_command=command).stage == stage
+
+
+@pytest.mark.parametrize(
+    "follow_up",
+    [
+        pytest.param(" 503 5.0.0 need rcpt (recipient)", id="sendmail"),
+        pytest.param(" 554 5.5.1 error: no valid recipients", id="postfix"),
+        pytest.param(" 503 bad sequence of commands", id="words of RFC 5321"),
+    ],
+)
+def test_a_follow_up_shows_that_rcpt_was_refused(follow_up: str) -> None:
+    bounce = Bounce(diagnostic="550 user unknown", smtp_command="DATA")
+    assert evidence_of(bounce, "550 user unknown", follow_up).stage == "rcpt"
+    assert evidence_of(bounce, "550 user unknown", "").stage == "after_rcpt"
+
+
+@pytest.mark.parametrize(
+    ("text", "stage"),
+    [
+        pytest.param("192.0.2.3 does not like recipient.", "rcpt", id="qmail"),
+        pytest.param("192.0.2.3 failed after I sent the message.", "after_rcpt", id="qmail, DATA"),
+        pytest.param("mx.example [192.0.2.3] did not like our RCPT TO: 550", "rcpt", id="dma"),
+        pytest.param("mx.example did not like our final DATA: 550", "after_rcpt", id="dma, DATA"),
+    ],
+)
+def test_sentences_of_reports_tell_the_stage(text: str, stage: str) -> None:
+    assert evidence(text).stage == stage

@@ -62,7 +62,7 @@ def test_a_status_alone_decides_as_its_table_says(table: str, status: str, host:
 @pytest.mark.parametrize("code", list(rulebook().replies))
 def test_a_reply_code_alone_decides_as_its_table_says(code: int) -> None:
     rule = rulebook().replies[code]
-    verdict = classify(Bounce(smtp_code=code))
+    verdict = classify(Bounce(diagnostic=str(code)))
     assert (verdict.rule, verdict.reason) == (rule.name, rule.reason)
     assert not verdict.hard or code == 556
 
