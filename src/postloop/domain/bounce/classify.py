@@ -78,7 +78,8 @@ def _is_doubtful(rule: Rule, reply: Reply) -> bool:
     """Return whether anything speaks against giving up the address at once."""
     if reply.evidence.is_temporary or next(reply.matching(reply.book.doubt), None) is not None:
         return True
-    # A status about the recipient beside vague words about the sender ("550 5.1.1 blocked") proves neither.
-    return rule.layer == "status" and any(
+    # A status or vague words about the recipient beside vague words about the sender ("550 5.1.1 blocked", "mailbox
+    # unavailable or access denied") prove neither.
+    return rule.layer in ("status", "vague") and any(
         FACTS[other.reason].fault == "sender" for other in reply.matching(reply.book.late)
     )

@@ -7,19 +7,31 @@ from postloop.domain.bounce.model import Bounce
 
 Stage = Literal["", "before_rcpt", "rcpt", "after_rcpt"]
 
+_LONGEST_CODE: Final = 3
 # A reply code or status must not be part of a longer number, of an IP address or of a name.
 _find_reply_code: Final = re.compile(r"(?<![\w.:/=+-])[245]\d\d(?=[\s-]|$)(?!-\d\d)").search
 _find_status: Final = re.compile(r"(?<![\w.])[245]\.\d{1,3}\.\d{1,3}(?!\.?\d)").search
 _is_status: Final = re.compile(r"\s*#?([245])\.(\d{1,3})\.(\d{1,3})(?!\.?\d)").match
 # "(in reply to end of DATA command)" of Postfix, "after RCPT TO:" of Exim, "Error following RCPT command" of others.
-_TRANSCRIPTS: Final = ("in reply to", "smtp error from remote", "error following")
+_TRANSCRIPTS: Final = ("in reply to", "smtp error from remote", "error following", "did not like our")
 _find_stage: Final = re.compile(
-    r"\b(?:in reply to|smtp error from remote \w+ ?\w* after|error following)(?: end of)? (rcpt|mail|data|ehlo|helo)\b"
+    r"\b(?:in reply to|smtp error from remote \w+ ?\w* after|error following|did not like our)"
+    r"(?: end of| final)? (rcpt|mail|data|ehlo|helo)\b"
 ).search
+# What qmail writes instead of the command.
+_SENTENCES: Final[dict[str, Stage]] = {
+    "does not like recipient": "rcpt",
+    "but recipient was rejected": "rcpt",
+    "but sender was rejected": "before_rcpt",
+    "but greeting failed": "before_rcpt",
+    "failed after i sent the message": "after_rcpt",
+}
+# 503 and 554 after a refusal: every recipient was refused, so the refusal before was for RCPT (RFC 2920 section 3.1).
+_NO_RECIPIENT_LEFT: Final = ("rcpt", "recipient", "sequence")
 _STAGES: Final[dict[str, Stage]] = {
     **dict.fromkeys(("conn", "connect", "ehlo", "helo", "lhlo", "starttls", "auth", "mail"), "before_rcpt"),
     "rcpt": "rcpt",
-    **dict.fromkeys(("data", "bdat", ".", "eom", "dot", "end"), "after_rcpt"),
+    **dict.fromkeys(("data", "bdat", ".", "eom", "eod", "dot", "end", "end-of-data"), "after_rcpt"),
 }
 
 
@@ -27,7 +39,7 @@ class Evidence(NamedTuple):
     """The facts that rules ask for.
 
     Attributes:
-        code: Reply code, 0 for none.
+        code: Reply code, or the exit status of a delivery program; 0 for none.
         status: Enhanced status without its class ("1.1" of 5.1.1), "" for none or one that says nothing (x.0.0).
         status_class: "5", "4", "2", or "" for no status.
         is_temporary: A code or a status is of class 4, or the message is still tried.
@@ -48,7 +60,7 @@ class Evidence(NamedTuple):
         return str(self.code) if self.code else self.status_class or "0"
 
 
-def evidence_of(bounce: Bounce, folded: str) -> Evidence:
+def evidence_of(bounce: Bounce, folded: str, follow_up: str) -> Evidence:
     """Return the evidence; fields that are missing are read out of the folded text.
 
     A status in the text is preferred to a vague one (x.0.0) in the field: gateways that write their own report
@@ -68,7 +80,7 @@ def evidence_of(bounce: Bounce, folded: str) -> Evidence:
         status=status,
         status_class=status_class,
         is_temporary=code // 100 == 4 or status_class == "4" or _is_delayed(bounce.action),
-        stage=_stage(bounce.smtp_command or "", folded),
+        stage=_stage(bounce.smtp_command or "", folded, follow_up),
         has_host=bool(bounce.remote_host),
     )
 
@@ -78,6 +90,9 @@ def _is_delayed(action: str | None) -> bool:
 
 
 def _code_in(folded: str) -> int:
+    """Return the reply code in a text; a text that is one short number is an exit status."""
+    if folded.isdecimal() and len(folded) <= _LONGEST_CODE:
+        return int(folded)
     found = _find_reply_code(folded)
     return int(found[0]) if found else 0
 
@@ -91,13 +106,22 @@ def _status(value: str) -> tuple[str, str]:
     return found[1], f"{subject}.{detail}" if subject or detail else ""
 
 
-def _stage(command: str, folded: str) -> Stage:
-    """Return how far the session had come; without a command what the sending server's transcript says."""
+def _stage(command: str, folded: str, follow_up: str) -> Stage:
+    """Return how far the session had come; without a command what the sending server's transcript says.
+
+    A pipelining client reports the command that was answered last, so what follows a refusal is asked as well.
+    """
     words = command.lower().split(None, 1)
-    if words:
-        return _STAGES.get(words[0], "")
-    # Three searches for a fixed text cost a tenth of one for a pattern.
-    if not any(words in folded for words in _TRANSCRIPTS):
-        return ""
-    found = _find_stage(folded)
-    return _STAGES.get(found[1], "") if found else ""
+    stage = _STAGES.get(words[0], "") if words else _stage_in(folded)
+    if stage in ("", "after_rcpt") and any(word in follow_up for word in _NO_RECIPIENT_LEFT):
+        return "rcpt"
+    return stage
+
+
+def _stage_in(folded: str) -> Stage:
+    # Searches for fixed texts cost a tenth of one for a pattern.
+    if any(words in folded for words in _TRANSCRIPTS):
+        found = _find_stage(folded)
+        if found:
+            return _STAGES.get(found[1], "")
+    return next((stage for sentence, stage in _SENTENCES.items() if sentence in folded), "")

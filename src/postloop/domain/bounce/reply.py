@@ -34,8 +34,9 @@ class Reply(NamedTuple):
 
 def read_reply(bounce: Bounce, book: Rulebook) -> Reply:
     """Return a bounce made ready for the rules of a book."""
-    folded = first_reply(fold(examined(bounce.diagnostic or "")))
+    whole = fold(examined(bounce.diagnostic or ""))
+    folded = first_reply(whole)
     provider = book.providers.name_of(host=bounce.remote_host or "", domain=bounce.recipient_domain or "")
     signs = book.cut(book.vocabulary.encode(folded))
     candidates = book.table.candidates(signs) & (book.general | book.of_provider.get(provider, 0))
-    return Reply(book, evidence_of(bounce, folded), provider, signs, candidates)
+    return Reply(book, evidence_of(bounce, folded, whole[len(folded) :]), provider, signs, candidates)

@@ -8,12 +8,13 @@ import re
 import unicodedata
 from typing import Final
 
-MAX_HEAD: Final = 3_000
+MAX_HEAD: Final = 2_000
 MAX_TAIL: Final = 1_000
 """How many characters of a reply are looked at, from its start and its end.
 
 A server's own words stand first, and what a queue appends ("last reply: ...") last. The longest line of SMTP is
-512 octets (RFC 5321 section 4.5.3.1.5); what is longer quotes the message. The bound keeps the time bounded too.
+512 octets (RFC 5321 section 4.5.3.1.5), and of six hundred real replies the longest had 1,054 characters; what is
+longer quotes the message. The bound keeps the time bounded too.
 """
 
 ADDRESS: Final = "@"
@@ -34,7 +35,7 @@ _is_ipv4: Final = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}").fullmatch
 _is_number: Final = re.compile(r"[\d.+=&-]*").fullmatch
 _has_wide: Final = re.compile(r"[\u0e00-\u0e7f\u1100-\u11ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]").search
 
-_FOLLOW_UPS: Final = (" 503", " 554 5.5.1")
+_FOLLOW_UPS: Final = (" 503", " 554 5.5.1", " 554 error: no valid")
 _SHORTEST_REPLY: Final = 12
 _ACCENTS: Final = dict.fromkeys(range(0x300, 0x370))
 # Endings that make a name with dots a host name rather than two sentences without a blank between them.
@@ -80,7 +81,8 @@ def examined(text: str) -> str:
 
 
 def fold(text: str) -> str:
-    """Return the text in one case and without accents; a change of case never changes the result."""
+    """Return the text in one case, without accents and folds; a change of case or a fold never changes the result."""
+    text = " ".join(text.split())
     if text.isascii():
         return text.lower()
     # Upper case first: it joins letters that lower case keeps apart (dotless i, long s, final sigma).

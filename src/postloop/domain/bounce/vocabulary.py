@@ -45,7 +45,8 @@ class Vocabulary:
         sign = text.sign_of(token)
         if sign is not None:
             return sign
-        core = text.without_edges(token)
+        # Of "error?ip=192.0.2.1" and "name=example.com" the value counts.
+        core = text.without_edges(token).rpartition("=")[2]
         if core == token:
             return self._compound(core)
         sign = self.signs.get(core)

@@ -62,7 +62,7 @@ def test_a_status_alone_decides_as_its_table_says(table: str, status: str, host:
 @pytest.mark.parametrize("code", list(rulebook().replies))
 def test_a_reply_code_alone_decides_as_its_table_says(code: int) -> None:
     rule = rulebook().replies[code]
-    verdict = classify(Bounce(smtp_code=code))
+    verdict = classify(Bounce(diagnostic=str(code)))
     assert (verdict.rule, verdict.reason) == (rule.name, rule.reason)
     assert not verdict.hard or code == 556
 
@@ -155,6 +155,8 @@ def finds(phrase: str, reply: str) -> bool:
         pytest.param("user", "see user.example.com", False, id="no other word inside a host"),
         pytest.param("exist user", "does not exist.user unknown", True, id="sentences without a blank"),
         pytest.param("full", "over-full", True, id="compound words"),
+        pytest.param("full", "see http://example.com/?full=1", False, id="no name of a parameter in a link"),
+        pytest.param("full", "see http://example.com/?why=full", True, id="the value of a parameter"),
     ],
 )
 def test_a_phrase_means_what_its_language_says(phrase: str, reply: str, expected: bool) -> None:
