@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bench import facts, registry, report, stack
 from bench import gate as gates
+from bench.classify import measure_file, measure_fuzz
 from bench.environments import EnvironmentFailedError, interpreter
 from bench.latency import LatencyPlan, measure_latency
 from bench.running import Bench, Result, run_once
@@ -157,6 +158,29 @@ def latency(
             )
     if json_file:
         _write(json_file, {"machine": facts.machine(), "rate_per_s": rate, "latency": found})
+
+
+@app.command()
+def classify(
+    file: Annotated[Path, typer.Argument(help="JSON lines, as `postloop classify --jsonl` reads them.")],
+    rounds: Annotated[int, typer.Option(min=1, help="Of each text the fastest round counts.")] = 20,
+    texts: Annotated[int, typer.Option(min=4, help="Made up texts of 100 kB.")] = 60,
+    seed: Annotated[int, typer.Option(help="Of the made up texts.")] = 1,
+    json_file: JsonFile = None,
+) -> None:
+    """Measure the time of a verdict on a bounce: python -m bench classify bounces.jsonl"""
+    found = {
+        "file": measure_file(file, rounds=rounds),
+        "fuzz": measure_fuzz(texts, seed=seed, rounds=min(rounds, 3)),
+    }
+    for name, times in found.items():
+        _out.print(
+            f"{name}: median {times.median_us:,.0f} µs, p99 {times.p99_us:,.0f} µs, longest "
+            f"{times.longest_us:,.0f} µs ({times.count} texts; rules loaded in {times.load_ms:.0f} ms)",
+            highlight=False,
+        )
+    if json_file:
+        _write(json_file, {"machine": facts.machine(), "classify": found})
 
 
 @app.command()

@@ -18,6 +18,10 @@ from tests.support.database import Database, Row, bare_database, event
 PAGE = Path(__file__).parents[2] / "docs" / "clickhouse.md"
 EXAMPLE = re.compile(r"```sql\n(?P<query>SELECT .*?)\n```\n\n```text\n(?P<output>.*?)\n```", re.DOTALL)
 AS_OF = datetime(2026, 1, 2, tzinfo=UTC)
+VERDICTS = {
+    "hard_bounce": [("user_unknown", "recipient")],
+    "soft_bounce": [("mailbox_full", "recipient"), ("spam_content", "sender")],
+}
 SENDERS = (("acme", "mail.acme.example", "marketing", 0.02), ("zeta", "news.zeta.example", "marketing", 0.09))
 
 
@@ -54,7 +58,9 @@ def mail() -> list[Row]:
         done = sent + timedelta(seconds=chance.choice([3, 8, 20, 95, 700]))
         rows.append(event("accepted", sent, **common))
         fate = "delivered" if chance.random() > bad else chance.choice(["hard_bounce", "soft_bounce"])
-        rows.append(event(fate, done, **common))
+        verdicts = VERDICTS.get(fate, [("", "")])
+        reason, fault = verdicts[number // 2 % len(verdicts)]
+        rows.append(event(fate, done, reason=reason, fault=fault, hard=fate == "hard_bounce", **common))
         if fate == "delivered" and chance.random() < 0.6:
             rows.append(
                 event("machine" if provider == "apple" else "human", done + timedelta(minutes=9), **common)

@@ -59,7 +59,7 @@ def test_a_second_run_changes_nothing() -> None:
     assert migrations.check_schema(db.client, db.settings) == []
 
 
-@pytest.mark.parametrize("broken_at", [1, 5, 12, 16])
+@pytest.mark.parametrize("broken_at", [1, 5, 12, 16, 23, 25])
 def test_a_migration_that_broke_off_is_finished_by_running_it_again(broken_at: int) -> None:
     db = bare_database()
     statements = [text for migration in migrations.migrations() for text in migration.statements(Layout())]

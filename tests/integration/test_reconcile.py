@@ -35,6 +35,10 @@ KINDS = (
     "unsubscribe",
     "human",
 )
+VERDICTS = {
+    "hard_bounce": {"reason": "user_unknown", "hard": True, "fault": "recipient"},
+    "soft_bounce": {"reason": "policy", "fault": "sender"},
+}
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +63,7 @@ def mixed_rows(at: datetime, *, count: int = 60) -> list[Row]:
             sent_at=at - timedelta(seconds=n),
             campaign_id="spring" if n % 3 else "",
             sender_domain=f"mail{n % 4}.acme.test",
+            **VERDICTS.get(KINDS[n % len(KINDS)], {}),
         )
         for n in range(count)
     ]
@@ -68,11 +73,11 @@ def counted(db: Database, rollup: str) -> dict[tuple[str, ...], tuple[int, ...]]
     """Return what a rollup says, without rows that a repair brought to nothing."""
     rows = db.client.query(
         f"SELECT `cube`, toString(bucket), sender_domain, campaign_id, topic, toString(latency_bin), "
-        "sum(r.event_count), sum(r.delivered_count), sum(r.open_count), sum(r.hard_bounce_count), "
-        "uniqCombined64Merge(r.human_opens) "
-        f"FROM {rollup} AS r GROUP BY 1, 2, 3, 4, 5, 6 HAVING sum(r.event_count) != 0"
+        "reason, sum(r.event_count), sum(r.delivered_count), sum(r.open_count), sum(r.hard_bounce_count), "
+        "sum(r.refusal_count), uniqCombined64Merge(r.human_opens) "
+        f"FROM {rollup} AS r GROUP BY 1, 2, 3, 4, 5, 6, 7 HAVING sum(r.event_count) != 0"
     ).result_rows
-    return {tuple(row[:6]): tuple(row[6:]) for row in rows}
+    return {tuple(row[:7]): tuple(row[7:]) for row in rows}
 
 
 def domain_events(db: Database, rollup: str) -> int:
@@ -104,8 +109,8 @@ def test_rows_that_a_view_missed_are_added(rollup: str) -> None:
     assert repair(db, at) > 0
     assert domain_events(db, rollup) == 62
     bucket = at if rollup == "rollup_minute" else at.replace(minute=0)
-    late = ("domain", f"{bucket:%Y-%m-%d %H:%M:%S}", "late.test", "", "", "0")
-    assert counted(db, rollup)[late] == (1, 0, 1, 0, 1)
+    late = ("domain", f"{bucket:%Y-%m-%d %H:%M:%S}", "late.test", "", "", "0", "")
+    assert counted(db, rollup)[late] == (1, 0, 1, 0, 0, 1)
     assert repair(db, at) == 0
 
 

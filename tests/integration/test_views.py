@@ -60,6 +60,9 @@ COLUMNS = {
         COUNT,
     )
     | dict.fromkeys(("open_rate", "complaint_rate", "unsubscribe_rate", "refusal_rate"), RATE),
+    "v_bounce_reasons": DOMAIN
+    | {"mailbox_provider": TEXT, "reason": TEXT, "hard": "Bool", "fault": TEXT}
+    | {"bounce_count": COUNT, "share_rate": RATE},
     "v_delivery_latency": DOMAIN
     | {"mailbox_provider": TEXT, "delivered_count": COUNT}
     | dict.fromkeys(("p50_s", "p95_s", "p99_s"), "Float64")
@@ -183,6 +186,9 @@ def test_a_plain_view_is_its_twin_now(db: Database) -> None:
 
 
 OUTCOMES = ("accepted", "rejected", "suppressed", "delivered", "hard_bounce", "soft_bounce", "deferral")
+BOUNCES = ("hard_bounce", "soft_bounce", "deferral")
+# The last one is that of a recorder that knew no reasons.
+VERDICTS = (("user_unknown", "recipient"), ("policy", "sender"), ("network", "infrastructure"), ("", ""))
 FEEDBACK = ("complaint", "not_spam", "unsubscribe", "human", "machine")
 
 
@@ -197,10 +203,15 @@ def random_events(seed: int, *, count: int) -> list[Row]:
             )
         )
         provider = chance.choice(["gmail", "apple", "yahoo"])
+        kind = chance.choice([*OUTCOMES, *FEEDBACK, *["delivered"] * 6])
+        reason, fault = chance.choice(VERDICTS) if kind in BOUNCES else ("", "")
         rows.append(
             event(
-                chance.choice([*OUTCOMES, *FEEDBACK, *["delivered"] * 6]),
+                kind,
                 at,
+                reason=reason,
+                fault=fault,
+                hard=kind == "hard_bounce",
                 account_id=chance.choice(["acme", "zeta"]),
                 sender_domain=chance.choice(["a.test", "b.test"]),
                 mailbox_provider=provider,
@@ -228,6 +239,8 @@ def tally(rows: Iterable[Row]) -> Counter[str]:
     rows = list(rows)
     counts = Counter(row["outcome"] for row in rows)
     counts["send"] = sum(row["event_type"] == "send" for row in rows)
+    final = ("hard_bounce", "soft_bounce")
+    counts["refused"] = sum(row["outcome"] in final and row["fault"] == "sender" for row in rows)
     counts["reporting"] = sum(row["outcome"] == "delivered" and row["reports_complaints"] for row in rows)
     for name, kinds in {"human": {"human"}, "any": {"human", "machine"}}.items():
         counts[name] = len({row["message_id"] for row in rows if row["open_kind"] in kinds})
@@ -268,12 +281,16 @@ def expected_campaign(rows: list[Row]) -> Row:
     return {
         **{f"{name}_count": n[name] for name in ("delivered", "open", "complaint", "unsubscribe")},
         "human_open_count": n["human"],
-        "refusal_count": n["rejected"],
+        "refusal_count": n["refused"],
         "open_rate": rate(n["human"], n["delivered"]),
         "complaint_rate": rate(n["complaint"], n["reporting"]),
         "unsubscribe_rate": rate(n["unsubscribe"], n["delivered"]),
-        "refusal_rate": rate(n["rejected"], n["send"] - n["suppressed"]),
+        "refusal_rate": rate(n["refused"], n["delivered"] + n["hard_bounce"] + n["soft_bounce"]),
     }
+
+
+def expected_bounce_reasons(rows: list[Row]) -> Row:
+    return {"bounce_count": len(rows)}
 
 
 def expected_latency(rows: list[Row]) -> Row:
@@ -295,6 +312,11 @@ CASES = {
         ("account_id", "sender_domain", "campaign_id", "template_id"),
         expected_campaign,
         lambda row: row["campaign_id"] or row["template_id"],
+    ),
+    "v_bounce_reasons": (
+        ("account_id", "sender_domain", "mailbox_provider", "reason", "hard", "fault"),
+        expected_bounce_reasons,
+        lambda row: row["outcome"] in ("hard_bounce", "soft_bounce") and row["reason"],
     ),
     "v_delivery_latency": (
         ("account_id", "sender_domain", "mailbox_provider"),
@@ -478,9 +500,7 @@ def granules(db: Database, sql: str) -> int:
     return total + last
 
 
-@pytest.mark.parametrize(
-    "name", ["v_domain_counts", "v_open_rate", "v_ip_pool", "v_campaign", "v_delivery_latency"]
-)
+@pytest.mark.parametrize("name", COLUMNS)
 def test_one_window_of_one_account_reads_little(large: Database, name: str) -> None:
     everything = granules(large, "SELECT sum(event_count) FROM rollup_minute") + granules(
         large, "SELECT sum(event_count) FROM rollup_hour"

@@ -128,7 +128,7 @@ class Database:
         }
 
 
-_EMPTY: dict[str, Any] = {"sent_at": None, "reports_complaints": False}
+_EMPTY: dict[str, Any] = {"sent_at": None, "reports_complaints": False, "hard": False}
 
 
 def event(kind: str, at: datetime, **columns: Any) -> Row:

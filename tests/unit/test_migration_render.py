@@ -21,8 +21,10 @@ FILES = migrations.migrations()
 # What makes a statement safe to run a second time.
 REPEATABLE = re.compile(
     r"CREATE (TABLE|MATERIALIZED VIEW) IF NOT EXISTS |CREATE OR REPLACE VIEW |"
-    r"ALTER TABLE \S+ (ADD (COLUMN|INDEX|PROJECTION) IF NOT EXISTS|DROP \w+ IF EXISTS|MODIFY) |DROP \w+ IF EXISTS "
+    r"ALTER TABLE \S+( ON CLUSTER `\w+`)?\s+(ADD (COLUMN|INDEX|PROJECTION) IF NOT EXISTS|DROP \w+ IF EXISTS|MODIFY)\s|"
+    r"DROP \w+ IF EXISTS "
 )
+UNREPEATABLE = re.compile(r"\b(ADD (COLUMN|INDEX|PROJECTION) (?!IF NOT EXISTS)|DROP \w+ (?!IF EXISTS))")
 
 sql_pieces = st.sampled_from(
     [
@@ -60,6 +62,7 @@ def test_a_quote_or_comment_that_does_not_end_is_refused(sql: str) -> None:
 def test_every_statement_may_run_twice(migration: Migration, layout: Layout) -> None:
     for statement in migration.statements(layout):
         assert REPEATABLE.match(statement), statement.splitlines()[0]
+        assert not UNREPEATABLE.search(statement), statement
 
 
 @pytest.mark.parametrize("layout", [NODE, CLUSTER], ids=["node", "cluster"])

@@ -17,6 +17,8 @@ MOMENT: Final = pa.timestamp("ms", "UTC")
 _TYPES: Final[dict[str, pa.DataType]] = {
     "occurred_at": MOMENT,
     "sent_at": MOMENT,
+    "confidence": pa.float32(),
+    "hard": pa.bool_(),
     "recipient_valid": pa.bool_(),
     "reports_complaints": pa.bool_(),
     "schema_version": pa.uint8(),

@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from postloop.domain.errors import PostloopError
@@ -30,6 +31,10 @@ _TOKEN = re.compile(
 _COMMENTS = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)
 # Views read their tables with the rights of whoever migrated: a reader needs rights on the views only.
 _VIEW_RIGHTS: Final = "DEFINER = CURRENT_USER SQL SECURITY DEFINER"
+# Parts that stand in a text as they are.
+_PLAIN_PARTS: Final = ("pool_sums", "verdict_columns", "bounce_dimensions")
+# What the rollups count since the last migration that changed it.
+_CURRENT_SELECT: Final = "rollup_select_v2"
 _NOW: Final = "now64(3, 'UTC')"
 _AS_OF: Final = "{as_of:DateTime64(3,'UTC')}"
 
@@ -83,6 +88,10 @@ class Layout:
             f"CREATE TABLE IF NOT EXISTS {table}_all{self.on_cluster} AS {table}\n"
             f"ENGINE = Distributed('{self.cluster}', currentDatabase(), '{table}', {sharding_key});"
         )
+
+    def alter_distributed(self, table: str, change: str) -> str:
+        """Return the statement that changes the table over all shards, nothing on one node."""
+        return f"ALTER TABLE {table}_all{self.on_cluster}\n    {change};" if self.cluster else ""
 
 
 @dataclass(frozen=True)
@@ -153,16 +162,19 @@ def render(text: str, *, parts: Mapping[str, str], layout: Layout) -> str:
     simple: dict[str, Callable[[str], str]] = {
         "on_cluster": lambda _: layout.on_cluster,
         "engine": layout.engine,
+        "engine_everywhere": layout.engine_everywhere,
         "dedup_settings": lambda _: layout.dedup_settings(),
         "distributed": lambda argument: layout.distributed(*argument.split(" ", 1)),
+        "alter_distributed": lambda argument: _alter_distributed(argument, parts=parts, layout=layout),
         "all": layout.readable,
-        "rollup_select": lambda function: rollup_select(function, source="events", parts=parts),
-        "windowed_view": lambda name: _windowed_view(name, parts=parts, layout=layout),
+        "rollup_select": lambda function: _rollup_select("rollup_select", function, "events", parts),
+        "rollup_select_v2": lambda function: rollup_select(function, source="events", parts=parts),
+        "windowed_view": lambda argument: _windowed_view(argument, parts=parts, layout=layout),
         "view_rights": lambda _: _VIEW_RIGHTS,
         "count": lambda column: f"toUInt64(greatest(sum(r.{column}), 0)) AS {column}",
         "rate": _rate,
         "bin_percentile": _bin_percentile,
-        "pool_sums": lambda _: _part("pool_sums", parts).strip(),
+        **{name: partial(_plain_part, name, parts) for name in _PLAIN_PARTS},
     }
 
     def replaced(match: re.Match[str]) -> str:
@@ -178,7 +190,11 @@ def rollup_select(bucket_function: str, *, source: str, parts: Mapping[str, str]
 
     Feeds and repairs use this one text, so that a repair cannot count otherwise than the feed.
     """
-    select = _part("rollup_select", parts).strip()
+    return _rollup_select(_CURRENT_SELECT, bucket_function, source, parts)
+
+
+def _rollup_select(part: str, bucket_function: str, source: str, parts: Mapping[str, str]) -> str:
+    select = _part(part, parts).strip()
     return select.replace("{{bucket_function}}", bucket_function).replace("{{source}}", source)
 
 
@@ -207,8 +223,19 @@ def _without_leading_comments(statement: str) -> str:
     return statement[match.end() if match else 0 :].strip()
 
 
-def _windowed_view(name: str, *, parts: Mapping[str, str], layout: Layout) -> str:
-    body = _part(name, parts).strip()
+def _alter_distributed(argument: str, *, parts: Mapping[str, str], layout: Layout) -> str:
+    table, change = argument.split(" ")
+    return layout.alter_distributed(table, _part(change, parts).strip())
+
+
+def _plain_part(name: str, parts: Mapping[str, str], _: str) -> str:
+    return _part(name, parts).strip()
+
+
+def _windowed_view(argument: str, *, parts: Mapping[str, str], layout: Layout) -> str:
+    """Return the statements for a view and its twin; a second word names the part with its text."""
+    name, *other = argument.split(" ")
+    body = _part(other[0] if other else name, parts).strip()
     forms = {name: _NOW, f"{name}_at": _AS_OF}
     statements = (
         f"CREATE OR REPLACE VIEW {view}{layout.on_cluster}\n{_VIEW_RIGHTS}\n"
@@ -258,7 +285,7 @@ def _parts_used(text: str, parts: Mapping[str, str]) -> list[str]:
     """Return the names of the parts that a text uses, directly or through another part, in order of use."""
     used: list[str] = []
     for marker in _MARKER.finditer(text):
-        name = marker[2] if marker[1] == "windowed_view" else marker[1]
+        name = marker[2].split(" ")[-1] if marker[1] == "windowed_view" else marker[1]
         if name in parts and name not in used:
             used += [name, *(inner for inner in _parts_used(parts[name], parts) if inner not in used)]
     return used

@@ -22,6 +22,7 @@ from postloop.adapters.rollup_screen import screen_hours
 from postloop.adapters.rollup_sql import Rollup
 
 __all__ = [
+    "RECLASSIFIED",
     "Difference",
     "QueuedHour",
     "RepairReport",
@@ -32,6 +33,9 @@ __all__ = [
     "work_queue",
 ]
 
+RECLASSIFIED: Final = "reclassified"
+"""Reason of a note on an hour in which events changed their verdicts: their number tells nothing, so it is always
+compared closely."""
 _QUEUE_COLUMNS: Final = ("hour", "queued_at", "done", "reason")
 
 
@@ -139,7 +143,9 @@ def work_queue(client: Client, *, limit: int = 24, **options: Any) -> RepairRepo
     if not hours:
         return RepairReport()
     seen = screen_hours(client, read_store(client).layout, hours)
-    agreed, left = seen.agreed, seen.agreed | seen.moving
+    reclassified = {note.hour for note in noted if note.reason == RECLASSIFIED}
+    agreed = seen.agreed - reclassified
+    left = agreed | seen.moving
     closely = [hour for hour in hours if hour not in left][:limit]
     report = repair_hours(client, closely, **options)
     report.hours = sorted({*report.hours, *agreed})

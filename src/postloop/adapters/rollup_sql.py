@@ -33,6 +33,9 @@ KEY: Final = (
     "template_id",
     "topic",
     "latency_bin",
+    "reason",
+    "hard",
+    "fault",
 )
 COUNTERS: Final = (
     "event_count",
@@ -48,6 +51,7 @@ COUNTERS: Final = (
     "unsubscribe_count",
     "open_count",
     "delayed_count",
+    "refusal_count",
 )
 _SKETCHES: Final = ("opens", "human_opens")
 _TIMES: Final = ("last_event_at", "last_stored_at")
@@ -208,7 +212,7 @@ class HourQueries:
 def hours_with_data(layout: Layout, *, from_at: datetime, to_at: datetime) -> str:
     """Return the query for the hours in a range that hold raw events or rollup rows, as seconds."""
     events, minutes, hours = map(layout.readable, ("events", "rollup_minute", "rollup_hour"))
-    bounds = "{column} >= " + _moment(from_at) + " AND {column} < " + _moment(to_at)
+    bounds = "{column} >= " + moment(from_at) + " AND {column} < " + moment(to_at)
     occurred, bucket = bounds.format(column="occurred_at"), bounds.format(column="bucket")
     return (
         "SELECT DISTINCT toUnixTimestamp(hour) AS at FROM ("
@@ -230,7 +234,8 @@ def no_counters() -> str:
     return f"SELECT cityHash64({', '.join(['toInt64(0)'] * len(COUNTERS))})"
 
 
-def _moment(at: datetime) -> str:
+def moment(at: datetime) -> str:
+    """Return an instant as an SQL expression."""
     return f"toDateTime64('{at.astimezone(UTC):%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d}', 3, 'UTC')"
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Final
@@ -22,6 +24,7 @@ from postloop.settings import Settings, SettingsError, load_settings
 out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 _PROGRESS_STEP_BYTES: Final = 65_536
+_ZONE: Final = re.compile(r"(?:Z|[+-]\d\d:\d\d)$", re.IGNORECASE)
 
 
 class Exit(IntEnum):
@@ -69,6 +72,16 @@ def settings_for(data_dir: Path | None) -> Settings:
     """Return the settings in force, or leave with exit code 2 and the reason."""
     with guarded():
         return load_settings(data_dir=data_dir)
+
+
+def time_option(text: str, option: str) -> datetime:
+    """Return the instant that an option says, or leave with exit code 2 and the reason."""
+    try:
+        if _ZONE.search(text):
+            return datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        pass
+    raise stop(f"{option} must be a time with a zone like 2026-01-02T00:00:00Z: {text!r}", Exit.USAGE)
 
 
 def open_input(file: str, stack: ExitStack) -> tuple[BinaryIO, int | None]:

@@ -9,6 +9,7 @@ import typer
 from postloop.adapters.metrics import installed_version
 from postloop.adapters.telemetry import silence_libraries
 from postloop.cli import (
+    classify,
     clickhouse,
     config,
     deadletter,
@@ -16,6 +17,7 @@ from postloop.cli import (
     explain,
     import_events,
     migrate,
+    reclassify,
     reconcile,
     schemas,
     simulate,
@@ -40,6 +42,7 @@ worker.register(app)
 clickhouse.register(app)
 migrate.register(app)
 reconcile.register(app)
+reclassify.register(app)
 topics.register(app)
 schemas.register(app)
 deadletter.register(app)
@@ -49,6 +52,7 @@ simulate.register(app)
 verify.register(app)
 import_events.register(app)
 explain.register(app)
+classify.register(app)
 
 
 def _show_version(wanted: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
@@ -15,7 +14,18 @@ from rich.table import Table
 
 from postloop.adapters.clickhouse import connect
 from postloop.adapters.rollup_repair import RepairReport, repair_hours, stored_hours
-from postloop.cli.common import AsJson, DataDir, Exit, err, guarded, out, print_json, settings_for, stop
+from postloop.cli.common import (
+    AsJson,
+    DataDir,
+    Exit,
+    err,
+    guarded,
+    out,
+    print_json,
+    settings_for,
+    stop,
+    time_option,
+)
 from postloop.settings import Settings
 
 From = Annotated[
@@ -30,7 +40,6 @@ To = Annotated[
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Report differences and change nothing; exit 1 if any.")
 ]
-_ZONE = re.compile(r"(?:Z|[+-]\d\d:\d\d)$", re.IGNORECASE)
 _SHOWN_COUNTERS = 4
 
 
@@ -61,20 +70,11 @@ def reconcile(
 
 def _range(from_: str, to: str, settings: Settings) -> tuple[datetime, datetime]:
     now = datetime.now(UTC)
-    from_at = _time(from_, "--from") if from_ else now - settings.raw_retention + timedelta(hours=26)
-    to_at = _time(to, "--to") if to else now + timedelta(hours=25)
+    from_at = time_option(from_, "--from") if from_ else now - settings.raw_retention + timedelta(hours=26)
+    to_at = time_option(to, "--to") if to else now + timedelta(hours=25)
     if from_at >= to_at:
         raise stop(f"--from ({from_at.isoformat()}) must lie before --to ({to_at.isoformat()})", Exit.USAGE)
     return from_at.replace(minute=0, second=0, microsecond=0), to_at
-
-
-def _time(text: str, option: str) -> datetime:
-    try:
-        if _ZONE.search(text):
-            return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
-        pass
-    raise stop(f"{option} must be a time with a zone like 2026-01-02T00:00:00Z: {text!r}", Exit.USAGE)
 
 
 def _run(client: Client, *, from_at: datetime, to_at: datetime, dry_run: bool) -> RepairReport:

@@ -14,12 +14,15 @@ from postloop.contracts.address import canonical_recipient
 from postloop.contracts.decode import EARLIEST
 from postloop.contracts.events import Event
 from postloop.contracts.organisation import mailbox_provider_of
+from postloop.contracts.verdicts import BOUNCE_INPUTS, BounceColumns, bounce_verdict, rejection_cause
 from postloop.domain.engagement import open_kind
 from postloop.domain.event_types import EventType
-from postloop.domain.outcome import outcome_of_bounce, outcome_of_complaint, outcome_of_send
+from postloop.domain.outcome import outcome_of_complaint, outcome_of_send
 from postloop.domain.providers import REPORTS_COMPLAINTS
 
-ColumnType = Literal["string", "name", "timestamp_ms", "optional_timestamp_ms", "bool", "uint16", "strings"]
+ColumnType = Literal[
+    "string", "name", "timestamp_ms", "optional_timestamp_ms", "bool", "uint16", "float32", "strings"
+]
 """`name` is a string with few values (a dictionary or LowCardinality pays); timestamps are aware, in UTC."""
 Columns = dict[str, list[Any]]
 
@@ -67,6 +70,13 @@ EVENT_COLUMNS: Final[tuple[tuple[str, ColumnType], ...]] = (
     ("open_kind", "name"),
     ("open_reason", "name"),
     ("method", "name"),
+    ("reason", "name"),
+    ("hard", "bool"),
+    ("fault", "name"),
+    ("rule", "name"),
+    ("confidence", "float32"),
+    ("rules_version", "name"),
+    ("cause", "name"),
 )
 """Every column that an event can have, in the order of the table. `client_ip` is never kept."""
 
@@ -133,9 +143,9 @@ def defaults_of_columns(event_type: EventType) -> dict[str, Any]:
 
 
 DERIVED_FROM: Final[dict[EventType, tuple[str, ...]]] = {
-    "send": ("status", "error_code"),
+    "send": ("status", "error_code", "error_message"),
     "delivery": (),
-    "bounce": ("action", "smtp_code", "enhanced_code"),
+    "bounce": BOUNCE_INPUTS,
     "complaint": ("feedback_type",),
     "open": ("user_agent", "since_sent_s"),
     "unsubscribe": (),
@@ -144,7 +154,7 @@ DERIVED_FROM: Final[dict[EventType, tuple[str, ...]]] = {
 
 
 def derived_of(event_type: EventType, inputs: Sequence[Sequence[Any]], *, count: int) -> Columns:
-    """Return the columns that are verdicts: the outcome, and of an open who opened.
+    """Return the columns that are verdicts: the outcome, why mail bounced or was rejected, and who opened.
 
     Args:
         event_type: Of all events.
@@ -155,15 +165,19 @@ def derived_of(event_type: EventType, inputs: Sequence[Sequence[Any]], *, count:
 
 
 def _derive_send(inputs: Sequence[Sequence[Any]], count: int) -> Columns:
-    return {"outcome": [outcome_of_send(s, error_code=code) for s, code in zip(*inputs, strict=True)]}
+    statuses, codes, messages = inputs
+    outcomes = [outcome_of_send(s, error_code=code) for s, code in zip(statuses, codes, strict=True)]
+    causes = [
+        rejection_cause(code, message) if outcome == "rejected" else ""
+        for outcome, code, message in zip(outcomes, codes, messages, strict=True)
+    ]
+    return {"outcome": outcomes, "cause": causes}
 
 
 def _derive_bounce(inputs: Sequence[Sequence[Any]], count: int) -> Columns:
+    verdicts = [bounce_verdict(*one) for one in zip(*inputs, strict=True)]
     return {
-        "outcome": [
-            outcome_of_bounce(action, smtp_code=smtp_code, enhanced_code=enhanced_code)
-            for action, smtp_code, enhanced_code in zip(*inputs, strict=True)
-        ]
+        name: [verdict[place] for verdict in verdicts] for place, name in enumerate(BounceColumns._fields)
     }
 
 

@@ -1,6 +1,5 @@
 """What an event says about a message: the word that counts are kept by."""
 
-import re
 from typing import Final, Literal
 
 from postloop.domain.event_types import BounceAction, SendStatus
@@ -16,8 +15,6 @@ AUTH_FAILURE: Final = "auth-failure"
 """Feedback type of RFC 6591: a server reports failed SPF, DKIM or DMARC. Nobody complained: senders are sent these
 about mail that others forge, and to count them would block recipients for good."""
 
-_enhanced_class: Final = re.compile(r"\s*([245])\.\d{1,3}\.\d{1,3}").match  # RFC 3463 section 2
-
 
 def outcome_of_send(status: SendStatus, *, error_code: str) -> Literal["accepted", "rejected", "suppressed"]:
     """Return what became of a send; a stop by the blocklist is suppressed, never a bounce."""
@@ -26,20 +23,14 @@ def outcome_of_send(status: SendStatus, *, error_code: str) -> Literal["accepted
     return "suppressed" if error_code == BLOCKLISTED else "rejected"
 
 
-def outcome_of_bounce(action: BounceAction, *, smtp_code: int, enhanced_code: str) -> BounceOutcome:
-    """Return hard, soft or deferral by the reply code alone (0 and "" mean: not known).
+def outcome_of_bounce(action: BounceAction, *, hard: bool) -> BounceOutcome:
+    """Return what a bounce counts as; `hard` is the classifier's verdict.
 
-    The reply code counts first (RFC 5321 section 4.2.1), then the class of the enhanced status. What neither
-    decides is soft: a false hard bounce costs a working address, a false soft one costs another attempt.
+    What is still tried is a deferral whatever was said: it never counts as a bounce.
     """
     if action == "delayed":
         return "deferral"
-    if 500 <= smtp_code <= 599:
-        return "hard_bounce"
-    if 400 <= smtp_code <= 499:
-        return "soft_bounce"
-    status = _enhanced_class(enhanced_code)
-    return "hard_bounce" if status and status[1] == "5" else "soft_bounce"
+    return "hard_bounce" if hard else "soft_bounce"
 
 
 def outcome_of_complaint(feedback_type: str) -> ComplaintOutcome:

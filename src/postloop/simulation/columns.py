@@ -15,6 +15,7 @@ DEFERRAL: Final = 7
 COMPLAINT: Final = 8
 UNSUBSCRIBE: Final = 9
 OPEN: Final = 10
+REFUSAL: Final = 11
 
 COUNT_COLUMNS: Final = (
     "send_count",
@@ -28,6 +29,7 @@ COUNT_COLUMNS: Final = (
     "complaint_count",
     "unsubscribe_count",
     "open_count",
+    "refusal_count",
 )
 """Every counter of the domain and campaign cubes but the number of events itself."""
 DELAYED_AFTER_MS: Final = 300_000

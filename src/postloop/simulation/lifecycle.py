@@ -182,11 +182,8 @@ class Postman:
         fields |= {"diagnostic": text, "remote_host": host, "source_ip": message.stream.source_ip}
         if attempt:
             fields["attempt"] = attempt
-        column = (
-            (columns.HARD_BOUNCE if reply.is_hard else columns.SOFT_BOUNCE) if is_final else columns.DEFERRAL
-        )
         tail = "," + json.dumps(fields, separators=(",", ":"), ensure_ascii=False)[1:-1]
-        message.drafts.append(Draft("bounce", at_ms, (column,), tail, reason=reply.reason))
+        message.drafts.append(Draft("bounce", at_ms, _refused(reply, is_final), tail, reason=reply.reason))
 
     def _deliver(self, message: Message, mailbox: Mailbox, at_ms: int) -> None:
         stream = message.stream
@@ -256,6 +253,14 @@ class Postman:
     def _open(self, message: Message, at_ms: int, agent: str, *, is_human: bool) -> None:
         tail = f',"user_agent":"{agent}","client_ip":"203.0.113.{message.reader % 250}"' if agent else ""
         message.drafts.append(Draft("open", at_ms, _OPENED, tail, is_human=is_human))
+
+
+def _refused(reply: Reply, is_final: bool) -> tuple[int, ...]:
+    """Return the counters that a refusal raises."""
+    if not is_final:
+        return (columns.DEFERRAL,)
+    bounce = columns.HARD_BOUNCE if reply.is_hard else columns.SOFT_BOUNCE
+    return (bounce, columns.REFUSAL) if reply.fault == "sender" else (bounce,)
 
 
 _DELIVERED: Final = (columns.DELIVERED,)

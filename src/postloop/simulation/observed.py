@@ -158,7 +158,7 @@ class Observed:
 
     def _keyed(self, sql: str, dimensions: int, **parameters: Any) -> Rows:
         return {
-            (int(row[0]), tuple(str(part) for part in row[1 : 1 + dimensions])): tuple(row[1 + dimensions :])
+            (int(row[0]), tuple(map(_text, row[1 : 1 + dimensions]))): tuple(row[1 + dimensions :])
             for row in self._rows(sql, **parameters)
         }
 
@@ -167,3 +167,7 @@ class Observed:
             result = self._client.query(sql, parameters={**self._parameters, **parameters})
         rows: Sequence[Sequence[Any]] = result.result_rows
         return rows
+
+
+def _text(part: object) -> str:
+    return str(part).lower() if isinstance(part, bool) else str(part)

@@ -11,6 +11,30 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+# Written down here a second time on purpose: `verify` compares the classifier with what was meant.
+_HARD: Final = frozenset({"user_unknown", "host_unknown"})
+FAULTS: Final = {
+    "user_unknown": "recipient",
+    "host_unknown": "recipient",
+    "mailbox_full": "recipient",
+    "mailbox_disabled": "recipient",
+    "spam_content": "sender",
+    "content_rejected": "sender",
+    "sender_blocked": "sender",
+    "auth_failure": "sender",
+    "policy": "sender",
+    "rate_limited": "sender",
+    "too_large": "sender",
+    "greylisted": "infrastructure",
+    "network": "infrastructure",
+    "system_error": "infrastructure",
+    "expired": "infrastructure",
+    "relay_denied": "infrastructure",
+    "tls": "infrastructure",
+    "unknown": "unknown",
+}
+"""Whose side each reason is on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -25,8 +49,13 @@ class Reply:
 
     @property
     def is_hard(self) -> bool:
-        """Hard by reply code; without one by the class of the enhanced status."""
-        return self.code // 100 == 5 if self.code else self.enhanced.startswith("5")
+        """The address is given up at once: what its label says, unless the answer is one for now."""
+        return self.reason in _HARD and self.code // 100 != 4 and not self.enhanced.startswith("4")
+
+    @property
+    def fault(self) -> str:
+        """Whose side the cause is on."""
+        return FAULTS[self.reason]
 
 
 def pick(pool: tuple[Reply, ...], draw: float) -> Reply:
@@ -65,23 +94,23 @@ MICROSOFT: Final = _replies("""
     user_unknown 48 550 5.5.0 RCPT 550 5.5.0 Requested action not taken: mailbox unavailable. [{host} {ref}]
     mailbox_full 12 552 5.2.2 RCPT 552 5.2.2 This mailbox is over its limit and accepts nothing now [{ref}]
     sender_blocked 14 550 5.7.1 MAIL 550 5.7.1 Your network [{ip}] is on our block list (S3150). [{ref}]
-    policy 6 550 5.7.515 DATA 550 5.7.515 Access denied, {sender} misses the authentication level. [{ref}]
-    rate_limited 8 451 4.7.650 CONNECT 451 4.7.650 [{ip}] limited because of its reputation. (S775) [{ref}]
+    auth_failure 6 550 5.7.515 DATA 550 5.7.515 Access denied, {sender} misses the authentication level. [{ref}]
+    rate_limited 8 451 4.7.650 CONNECT 451 4.7.650 [{ip}] is rate limited for now, slow down. (S775) [{ref}]
     spam_content 8 554 5.2.0 DATA 554 5.2.0 Message stopped by the recipient's content filter [{host} {ref}]
 """)
 YAHOO: Final = _replies("""
     user_unknown 46 554 5.0.0 DATA 554 delivery error: dd This user doesn't have a yahoo account ({rcpt}) [-5]
-    mailbox_disabled 16 554 - DATA 554 30 Sorry, the mailbox of {rcpt} is switched off [-30] - {host}
+    mailbox_disabled 16 554 - DATA 554 30 Sorry, mail to {rcpt} is not taken, the mailbox is disabled [-30] - {host}
     mailbox_full 10 552 5.2.2 DATA 552 1 The mailbox of {rcpt} is over quota [-14] - {host}
-    rate_limited 12 421 4.7.0 CONNECT 421 4.7.0 [TSS04] Messages from {ip} are put off: users complain
+    rate_limited 12 421 4.7.0 CONNECT 421 4.7.0 [TSS04] Too many messages from {ip}, unexpected volume: put off
     policy 8 554 5.7.9 DATA 554 5.7.9 Message refused for policy reasons, {sender} asks for it by DMARC
 """)
 APPLE: Final = _replies("""
     user_unknown 46 550 5.1.1 RCPT 550 5.1.1 <{rcpt}>: user does not exist
     mailbox_disabled 14 550 5.7.1 RCPT 550 5.7.1 <{rcpt}>: inactive email address
     mailbox_full 14 552 5.2.2 RCPT 552 5.2.2 <{rcpt}>: user is over quota
-    spam_content 12 554 5.7.1 DATA 554 5.7.1 [CS01] Message held back by local rules. {ref}
-    sender_blocked 6 450 4.7.1 MAIL 450 4.7.1 [{ip}] is new to us, come back more slowly [HM08]
+    policy 12 554 5.7.1 DATA 554 5.7.1 [CS01] Message refused by local policy. {ref}
+    sender_blocked 6 450 4.7.1 MAIL 450 4.7.1 [{ip}] has a poor reputation, come back later [HM08]
 """)
 GENERIC: Final = _replies("""
     user_unknown 40 550 5.1.1 RCPT 550 5.1.1 <{rcpt}>: Recipient address rejected: User unknown in local table
@@ -94,7 +123,7 @@ GENERIC: Final = _replies("""
     too_large 2 552 5.3.4 MAIL 552 5.3.4 Message size exceeds fixed limit
     relay_denied 2 554 5.7.1 RCPT 554 5.7.1 <{rcpt}>: Relay access denied
     tls 1 0 4.7.4 STARTTLS TLS is required, but the server offered no certificate that fits {host}
-    network 5 0 4.4.1 CONNECT connect to {host}[192.0.2.25]:25: Connection timed out
+    network 5 0 4.4.1 CONNECT connect to {host}[192.0.2.25]:25: Connection refused
     expired 5 0 4.4.7 - delivery time expired; last answer of {host}: 451 4.3.0 Temporary server error
     system_error 3 451 4.3.0 DATA 451 4.3.0 Temporary lookup failure, queue {ref}
     unknown 2 0 - - Delivery failed for reasons that the remote system did not tell
@@ -106,7 +135,7 @@ MALFORMED: Final = _replies("""
 GREYLISTED: Final = _replies("""
     greylisted 3 451 4.7.1 RCPT 451 4.7.1 <{rcpt}>: Greylisting in action, please come back later
     greylisted 2 450 4.2.0 RCPT 450 4.2.0 <{rcpt}>: Recipient address rejected: Greylisted for 300 s
-    greylisted 1 451 - RCPT 451 Internal resources are not available now, please try again ({ref})
+    greylisted 1 451 - RCPT 451 Greylisting: come back in five minutes ({ref})
 """)
 THROTTLED: Final = _replies("""
     rate_limited 3 421 4.7.0 CONNECT 421 4.7.0 Too many connections from [{ip}], slow down ({ref})

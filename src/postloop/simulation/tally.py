@@ -6,6 +6,7 @@ from array import array
 from collections import Counter, defaultdict
 from typing import Final, NamedTuple
 
+from postloop.simulation.columns import HARD_BOUNCE, SOFT_BOUNCE
 from postloop.simulation.drafts import Draft, Message
 
 COLUMN_RADIX: Final = 16
@@ -26,6 +27,16 @@ class Opening(NamedTuple):
     is_human: bool
 
 
+class Bounced(NamedTuple):
+    """Final bounces that are counted together."""
+
+    minute: int
+    stream: int
+    mailbox: int
+    reason: str
+    is_hard: bool
+
+
 class Tally:
     """The counters of one run.
 
@@ -37,6 +48,7 @@ class Tally:
         self.events = 0
         self.by_type: Counter[str] = Counter()
         self.bounces_by_reason: Counter[str] = Counter()
+        self.bounces: Counter[Bounced] = Counter()
         self.disturbances: Counter[str] = Counter()
         self.invalid: Counter[str] = Counter()
         self.dead_letters_by_type: Counter[str] = Counter()
@@ -67,6 +79,9 @@ class Tally:
             self.latencies_ms[stream, message.mailbox].append(draft.latency_ms)
         elif draft.reason:
             self.bounces_by_reason[draft.reason] += 1
+            if draft.counts[0] in (HARD_BOUNCE, SOFT_BOUNCE):
+                minute, is_hard = occurred_ms // 60_000, draft.counts[0] == HARD_BOUNCE
+                self.bounces[Bounced(minute, stream, message.mailbox, draft.reason, is_hard)] += 1
         elif draft.kind == "open":
             opening = Opening(message.serial, stream, message.mailbox, message.campaign, hour, draft.is_human)
             self.openings.append(opening)

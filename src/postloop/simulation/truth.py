@@ -12,7 +12,7 @@ from typing import Any, Final
 from postloop.domain.errors import PostloopError
 
 FORMAT: Final = "postloop-truth"
-VERSION: Final = 1
+VERSION: Final = 2
 
 DOMAIN_DIMENSIONS: Final = (
     "account_id",
@@ -24,6 +24,7 @@ DOMAIN_DIMENSIONS: Final = (
 )
 CAMPAIGN_DIMENSIONS: Final = ("account_id", "sender_domain", "campaign_id", "template_id")
 LATENCY_DIMENSIONS: Final = ("account_id", "sender_domain", "mailbox_provider")
+BOUNCE_DIMENSIONS: Final = ("account_id", "sender_domain", "mailbox_provider", "reason", "hard", "fault")
 OPEN_RATE_DIMENSIONS: Final = ("account_id", "sender_domain", "mail_class")
 
 Key = tuple[str | int, ...]
@@ -82,6 +83,7 @@ class Truth:
             dead_letters, dead_letters_by_type.
         domain: Per minute, account, domain, provider, pool and class: the counters of `v_domain_counts`.
         campaign: Per hour, account, domain, campaign and template: the same counters.
+        bounces: Per minute, account, domain, provider, reason, hard (`true` or `false`) and fault: final bounces.
         latency: Per account, domain and provider over the run: deliveries with a known sending time, how many
             were delayed, and their exact percentiles (nearest rank) in seconds.
         unique_opens: Per the dimensions of `domain` over the run: copies of messages opened, and by a person.
@@ -99,6 +101,7 @@ class Truth:
     totals: dict[str, Any]
     domain: Counts
     campaign: Counts
+    bounces: Counts
     latency: Counts
     unique_opens: Counts
     unique_opens_hour: Counts
@@ -160,6 +163,7 @@ def _truth(value: dict[str, Any]) -> Truth:
     for name in (
         "domain",
         "campaign",
+        "bounces",
         "latency",
         "unique_opens",
         "unique_opens_hour",

@@ -10,8 +10,10 @@ from typing import Final
 from postloop.simulation.columns import COUNT_COLUMNS, DELAYED_AFTER_MS
 from postloop.simulation.generator import Simulation
 from postloop.simulation.mailboxes import MAILBOXES
+from postloop.simulation.replies import FAULTS
 from postloop.simulation.tally import Opening, campaign_cell, cell
 from postloop.simulation.truth import (
+    BOUNCE_DIMENSIONS,
     CAMPAIGN_DIMENSIONS,
     DOMAIN_DIMENSIONS,
     LATENCY_DIMENSIONS,
@@ -50,6 +52,7 @@ def build_truth(simulation: Simulation) -> Truth:
         },
         domain=_domain(simulation, groups),
         campaign=_campaign(simulation, groups),
+        bounces=_bounces(simulation, groups),
         latency=_latency(simulation, groups),
         unique_opens=_uniques(tally.openings, DOMAIN_DIMENSIONS, groups.domain_of, by_hour=False),
         unique_opens_hour=_uniques(tally.openings, OPEN_RATE_DIMENSIONS, groups.open_rate_of, by_hour=True),
@@ -105,6 +108,15 @@ def _campaign(simulation: Simulation, groups: _Groups) -> Counts:
         if any(group[2:]):  # mail without campaign and template is in no campaign
             cells[hour * _HOUR_S, group][column] += number
     return _table(CAMPAIGN_DIMENSIONS, _HOUR_S, COUNT_COLUMNS, cells)
+
+
+def _bounces(simulation: Simulation, groups: _Groups) -> Counts:
+    rows: dict[tuple[int, Group], list[int]] = defaultdict(lambda: [0])
+    for bounced, number in simulation.tally.bounces.items():
+        place = groups.domain(bounced.stream, bounced.mailbox)[:3]
+        verdict = (bounced.reason, str(bounced.is_hard).lower(), FAULTS[bounced.reason])
+        rows[bounced.minute * _MINUTE_S, (*place, *verdict)][0] += number
+    return _table(BOUNCE_DIMENSIONS, _MINUTE_S, ("bounce_count",), rows)
 
 
 def _latency(simulation: Simulation, groups: _Groups) -> Counts:

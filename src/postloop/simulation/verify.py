@@ -19,6 +19,7 @@ from postloop.simulation.expected import (
 )
 from postloop.simulation.observed import Observed, RawEvents
 from postloop.simulation.truth import (
+    BOUNCE_DIMENSIONS,
     CAMPAIGN_DIMENSIONS,
     DOMAIN_DIMENSIONS,
     LATENCY_DIMENSIONS,
@@ -30,7 +31,9 @@ SKETCH_ERROR: Final = 0.02
 """Unique opens are estimated; above 300 of them the estimate may be off by this share."""
 BIN_ERROR: Final = 0.045
 """Delivery times are kept in bins that are 4.4 % wide."""
-VIEW_COLUMNS: Final = tuple(name for name in COUNT_COLUMNS if name != "reporting_delivered_count")
+VIEW_COLUMNS: Final = tuple(
+    name for name in COUNT_COLUMNS if name not in ("reporting_delivered_count", "refusal_count")
+)
 _UNIQUES: Final = ("unique_open_count", "human_open_count")
 _ROLLUPS: Final = (("rollup_minute", MINUTE_S), ("rollup_hour", HOUR_S))
 
@@ -95,6 +98,14 @@ class Verification:
                 table, "campaign", COUNT_COLUMNS, dimensions=CAMPAIGN_DIMENSIONS, bucket_s=HOUR_S
             ),
         )
+        yield compare(
+            f"{table}: bounce reasons",
+            columns=("bounce_count",),
+            expected=summed(truth.bounces, ("bounce_count",), bucket_s=bucket_s),
+            observed=observed.rollup(
+                table, "bounce", ("event_count",), dimensions=BOUNCE_DIMENSIONS, bucket_s=bucket_s
+            ),
+        )
         latency = ("delivered_count", "delayed_count")
         yield compare(
             f"{table}: delivery times",
@@ -155,6 +166,7 @@ class Verification:
         )
         yield self._open_rates()
         yield self._campaigns()
+        yield self._bounce_reasons()
         yield self._latencies()
         yield self._pools()
 
@@ -181,14 +193,24 @@ class Verification:
             "open_count",
             "complaint_count",
             "unsubscribe_count",
-            "rejected_count",
+            "refusal_count",
         )
         counts = summed(self._truth.campaign, columns)
         uniques = summed(self._truth.unique_opens_campaign, _UNIQUES)
         expected: Rows = {key: (*row, uniques.get(key, (0, 0))[1]) for key, row in counts.items()}
-        names = (*columns[:-1], "refusal_count", "human_open_count")
+        names = (*columns, "human_open_count")
         rules = {**dict.fromkeys(names, exactly), "human_open_count": self._uniques_agree}
         return self._view("v_campaign", CAMPAIGN_DIMENSIONS, rules, expected)
+
+    def _bounce_reasons(self) -> Check:
+        counts = summed(self._truth.bounces, ("bounce_count",))
+        totals = summed(self._truth.bounces, ("bounce_count",), dimensions=BOUNCE_DIMENSIONS[:2])
+        expected: Rows = {
+            (bucket, group): (row[0], _share(row[0], totals[bucket, group[:2]][0]))
+            for (bucket, group), row in counts.items()
+        }
+        rules = {"bounce_count": exactly, "share_rate": within(1e-9)}
+        return self._view("v_bounce_reasons", BOUNCE_DIMENSIONS, rules, expected)
 
     def _latencies(self) -> Check:
         names = tuple(self._truth.latency.columns)

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postloop.contracts.decode import decode_batch
-from postloop.contracts.rows import EVENT_COLUMNS, MAX_TEXT_CHARS, columns_of
+from postloop.contracts.rows import DERIVED_FROM, EVENT_COLUMNS, MAX_TEXT_CHARS, columns_of, derived_of
+from postloop.domain.bounce import RULES_VERSION, Bounce, classify
 from postloop.domain.event_types import EVENT_TYPES, OUTCOMES, EventType
 from tests.unit.contracts.conftest import NOW, make_record
 
@@ -69,7 +70,9 @@ def test_a_malformed_recipient_is_stored_as_given_and_marked() -> None:
         ("send", {"status": "rejected", "error_code": "quota"}, "rejected"),
         ("send", {"status": "rejected", "error_code": "blocklisted"}, "suppressed"),
         ("delivery", {}, "delivered"),
-        ("bounce", {"smtp_code": 550}, "hard_bounce"),
+        ("bounce", {"smtp_code": 550, "diagnostic": "No such user"}, "hard_bounce"),
+        ("bounce", {"smtp_code": 550, "diagnostic": "This looks like spam"}, "soft_bounce"),
+        ("bounce", {"action": "delayed", "diagnostic": "No such user"}, "deferral"),
         ("bounce", {"smtp_code": 421}, "soft_bounce"),
         ("bounce", {}, "soft_bounce"),
         ("bounce", {"action": "delayed", "smtp_code": 421}, "deferral"),
@@ -81,6 +84,52 @@ def test_a_malformed_recipient_is_stored_as_given_and_marked() -> None:
 )
 def test_the_outcome_of_an_event(kind: EventType, fields: dict[str, Any], outcome: str) -> None:
     assert row(kind, **fields)["outcome"] == outcome
+
+
+def test_a_bounce_is_stored_with_its_verdict() -> None:
+    found = row("bounce", smtp_code=550, enhanced_code="5.1.1", diagnostic="No such user")
+    verdict = classify(Bounce(550, "5.1.1", "No such user", recipient_domain="gmail.com", action="failed"))
+    assert (found["reason"], found["hard"], found["fault"]) == ("user_unknown", True, "recipient")
+    assert (found["rule"], found["confidence"]) == (verdict.rule, verdict.confidence)
+    assert found["rules_version"] == RULES_VERSION
+
+
+def test_a_deferral_has_a_reason_and_is_not_hard() -> None:
+    found = row("bounce", action="delayed", smtp_code=550, diagnostic="No such user")
+    assert (found["reason"], found["hard"]) == ("user_unknown", False)
+
+
+@given(
+    diagnostic=st.text(max_size=40) | st.just("é" * MAX_TEXT_CHARS + " no such user"),
+    smtp_code=st.sampled_from([0, 250, 452, 550]),
+    action=st.sampled_from(["failed", "delayed"]),
+)
+def test_the_verdict_can_be_repeated_from_what_is_stored(
+    diagnostic: str, smtp_code: int, action: str
+) -> None:
+    record = make_record(diagnostic=diagnostic, smtp_code=smtp_code, action=action, remote_host="mx.example")
+    stored = columns("bounce", record)
+    again = derived_of("bounce", [stored[name] for name in DERIVED_FROM["bounce"]], count=1)
+    assert again == {name: stored[name] for name in again}
+
+
+@pytest.mark.parametrize(
+    ("fields", "cause"),
+    [
+        ({}, ""),
+        ({"status": "accepted", "error_code": "3014"}, ""),
+        ({"status": "rejected", "error_code": "blocklisted"}, ""),
+        ({"status": "rejected", "error_code": "AuthFailure.SignatureFailure"}, "permission_keys"),
+        ({"status": "rejected", "error_code": "3014"}, "sender_domain"),
+        ({"status": "rejected", "error_message": "Invalid email address: a b@c"}, "recipient_address"),
+        ({"status": "rejected", "error_code": "template_not_approved"}, "template_data"),
+        ({"status": "rejected", "error_code": "1011"}, "template_only"),
+        ({"status": "rejected", "error_code": "E42", "error_message": "it went wrong"}, "unknown"),
+        ({"status": "rejected"}, "unknown"),
+    ],
+)
+def test_a_rejected_send_is_stored_with_its_first_cause(fields: dict[str, Any], cause: str) -> None:
+    assert row("send", **fields)["cause"] == cause
 
 
 def test_numbers_that_were_not_told_are_zero() -> None:
@@ -120,6 +169,7 @@ def test_every_column_has_one_value_an_event_and_a_known_name_and_type() -> None
         "optional_timestamp_ms": datetime | None,
         "bool": bool,
         "uint16": int,
+        "float32": float,
         "strings": tuple,
     }
     names = dict(EVENT_COLUMNS)

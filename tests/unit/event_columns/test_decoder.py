@@ -127,20 +127,27 @@ fields: dict[str, st.SearchStrategy[Any]] = {
     "schema_version": st.sampled_from([1, 2, 1.0, True, "1", 10**30]),
     "tags": tags,
     "status": st.sampled_from(["accepted", "rejected", "maybe", ""]),
-    "error_code": st.sampled_from(["blocklisted", "quota"]),
+    "error_code": st.sampled_from(["blocklisted", "quota", "3014"]),
+    "error_message": texts | st.sampled_from(["template not approved", "y" * 9_000 + " secret key"]),
     "action": st.sampled_from(["failed", "delayed"]),
     "smtp_code": st.integers(-1, 1_000),
     "attempt": st.integers(0, 70_000),
     "enhanced_code": st.sampled_from(["5.1.1", "4.2.2"]),
     "user_agent": st.sampled_from(["Mozilla/5.0", "(via ggpht.com GoogleImageProxy)", "Thunderbird"]),
     "feedback_type": st.sampled_from(["abuse", "not-spam"]),
-    "diagnostic": texts,
+    "diagnostic": texts
+    | st.sampled_from(["No such user", "mailbox full", "looks like spam", "y" * 9_000 + " no such user"]),
+    "smtp_command": st.sampled_from(["RCPT", "DATA", "CONNECT"]),
+    "remote_host": st.sampled_from(["mx1.shop.example", "gmail-smtp-in.l.google.com", "x" * 300]),
     "colour": st.recursive(scalars, lambda inner: st.lists(inner, max_size=3), max_leaves=5),
 }
 changes = st.fixed_dictionaries({}, optional={name: strategy | scalars for name, strategy in fields.items()})
 ordinary = st.fixed_dictionaries(
     {"recipient": st.sampled_from(["ann@gmail.com", "Bob@Shop.example"])},
-    optional={name: fields[name] for name in ("sent_at", "tags", "user_agent", "smtp_code", "status")},
+    optional={
+        name: fields[name]
+        for name in ("sent_at", "tags", "user_agent", "smtp_code", "status", "diagnostic", "error_message")
+    },
 )
 objects = (changes | ordinary).map(lambda found: make_record(**found))
 raw = st.binary(max_size=30) | st.sampled_from(
@@ -243,3 +250,23 @@ def test_records_written_over_several_lines_are_read() -> None:
     values = [json.dumps(json.loads(make_record(event_id=f"e-{n}")), indent=1).encode() for n in range(70)]
     found = ColumnDecoder("send", LIMITS).decode(values, now=NOW)
     assert found.event_ids == [f"e-{n}" for n in range(70)]
+
+
+def test_bounces_read_by_columns_have_the_verdicts_of_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
+    counts = one_by_one(monkeypatch)
+    replies = ["No such user", "mailbox full", "looks like spam", "", "x" * 9_000 + " no such user"]
+    values = [
+        make_record(
+            event_id=f"e-{n}", smtp_code=550, diagnostic=replies[n % 5], recipient=f"u{n}@b{n % 3}.example"
+        )
+        for n in range(200)
+    ]
+    found = ColumnDecoder("bounce", LIMITS).decode(values, now=NOW)
+    assert counts == []
+    assert set(found.table.column("reason").to_pylist()) == {
+        "user_unknown",
+        "mailbox_full",
+        "spam_content",
+        "unknown",
+    }
+    assert_same("bounce", values)

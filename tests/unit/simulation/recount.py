@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from postloop.domain.bounce import Bounce, Verdict, classify
 from postloop.simulation.generator import Record, Simulation
 from postloop.simulation.mailboxes import MAILBOXES
 from postloop.simulation.plan import Plan
@@ -48,6 +49,12 @@ def is_human(event: dict[str, Any]) -> bool:
     return agent != "Mozilla/5.0" and not any(name in agent for name in scanners)
 
 
+def verdict_of(event: dict[str, Any]) -> Verdict:
+    names = ("smtp_code", "enhanced_code", "diagnostic", "remote_host", "smtp_command", "action")
+    known = {name: event[name] for name in names if name in event}
+    return classify(Bounce(**known, recipient_domain=event["recipient"].rpartition("@")[2].lower()))
+
+
 def columns_of(kind: str, event: dict[str, Any]) -> list[str]:
     if kind == "send":
         if event["status"] == "accepted":
@@ -61,10 +68,9 @@ def columns_of(kind: str, event: dict[str, Any]) -> list[str]:
     if kind == "bounce":
         if event.get("action", "failed") == "delayed":
             return ["deferral_count"]
-        code, enhanced = event.get("smtp_code", 0), event.get("enhanced_code", "")
-        return [
-            "hard_bounce_count" if code >= 500 or (not code and enhanced[:1] == "5") else "soft_bounce_count"
-        ]
+        verdict = verdict_of(event)
+        names = ["hard_bounce_count" if verdict.hard else "soft_bounce_count"]
+        return names + ["refusal_count"] * (verdict.fault == "sender")
     if kind == "complaint":
         return [] if event["feedback_type"] == "not-spam" else ["complaint_count"]
     return [f"{kind}_count" if kind == "open" else "unsubscribe_count"]
@@ -76,6 +82,7 @@ class Recount:
     repeats: int = 0
     by_minute: Counter[Any] = field(default_factory=Counter)
     by_campaign: Counter[Any] = field(default_factory=Counter)
+    bounces: Counter[Any] = field(default_factory=Counter)
     latencies_ms: dict[Any, list[int]] = field(default_factory=lambda: defaultdict(list))
     openers: dict[Any, set[Any]] = field(default_factory=lambda: defaultdict(set))
     human_openers: dict[Any, set[Any]] = field(default_factory=lambda: defaultdict(set))
@@ -98,6 +105,10 @@ class Recount:
             self.by_minute[at_ms // 60_000 * 60, place, column] += 1
             if any(campaign[2:]):
                 self.by_campaign[at_ms // HOUR_MS * 3600, campaign, column] += 1
+        if kind == "bounce" and event.get("action") != "delayed":
+            verdict = verdict_of(event)
+            group = (*place[:3], verdict.reason, str(verdict.hard).lower(), verdict.fault)
+            self.bounces[at_ms // 60_000 * 60, group, "bounce_count"] += 1
         if kind == "delivery" and "sent_at" in event:
             self.latencies_ms[place[:3]].append(at_ms - ms(event["sent_at"]))
         if kind == "open":

@@ -41,6 +41,12 @@ def test_counts_per_campaign_are_those_of_a_second_count(both: tuple[Truth, Any]
     assert as_counter(truth.campaign) == counted.by_campaign
 
 
+def test_bounces_by_reason_are_those_that_the_classifier_sees(both: tuple[Truth, Any]) -> None:
+    truth, counted = both
+    assert as_counter(truth.bounces) == counted.bounces
+    assert len({group[3] for group in truth.bounces.groups}) > 10
+
+
 def test_unique_opens_are_those_of_a_second_count(both: tuple[Truth, Any]) -> None:
     truth, counted = both
     seen = {group: tuple(map(int, numbers)) for _, group, numbers in truth.unique_opens.rows()}
@@ -113,7 +119,7 @@ def test_the_same_plan_gives_the_same_truth_file(tmp_path: Path) -> None:
         pytest.param(b"\x1f\x8b\x08", "no truth file", id="cut gzip"),
         pytest.param(b'{"format":"other"}', "no truth file", id="another file"),
         pytest.param(b'{"format":"postloop-truth","version":9}', "version 9", id="newer"),
-        pytest.param(b'{"format":"postloop-truth","version":1}', "missing", id="incomplete"),
+        pytest.param(b'{"format":"postloop-truth","version":2}', "missing", id="incomplete"),
     ],
 )
 def test_a_file_that_is_no_truth_is_refused_with_its_name(tmp_path: Path, content: bytes, said: str) -> None:

@@ -111,10 +111,12 @@ def _verdicts(
         if name == "since_sent_s":
             inputs.append(_since_sent_s(occurred_at, sent_at))
         else:
-            inputs.append(_values(columns.get(name), defaults[name], count=count))
+            inputs.append(_values(columns.get(name), defaults.get(name, ""), count=count))
     if all(len(values) == 1 for values in inputs):
         once = derived_of(event_type, inputs, count=1)
-        return {name: pa.repeat(pa.scalar(value, pa.string()), count) for name, (value,) in once.items()}
+        return {
+            name: pa.repeat(pa.scalar(value, column_type(name)), count) for name, (value,) in once.items()
+        }
     full = [values * count if len(values) == 1 else values for values in inputs]
     found = derived_of(event_type, full, count=count)
     return {name: pa.array(values, column_type(name)) for name, values in found.items()}

@@ -4,7 +4,14 @@ What is known stands in data files, the catalogue and one file of words for each
 the first question. docs/diagnosis.md tells how to add a code or a language.
 """
 
-from postloop.domain.diagnosis.answers import advice, diagnose_send, explain, explain_reason, known_codes
+from postloop.domain.diagnosis.answers import (
+    advice,
+    cause_of_send,
+    diagnose_send,
+    explain,
+    explain_reason,
+    known_codes,
+)
 from postloop.domain.diagnosis.model import Advice, BounceVerdict, Cause, Elsewhere, Explanation, Listed
 from postloop.domain.diagnosis.texts import languages
 
@@ -16,6 +23,7 @@ __all__ = [
     "Explanation",
     "Listed",
     "advice",
+    "cause_of_send",
     "diagnose_send",
     "explain",
     "explain_reason",

@@ -91,12 +91,34 @@ def diagnose_send(error_code: str, error_message: str = "", *, lang: str = DEFAU
     words = texts(lang)
     code = error_code.strip()
     query = " ".join(part for part in (code, error_message.strip()) if part)
-    # The sender's own list stopped it: whatever the message says, there is nothing to look for on the platform.
-    message = "" if code.lower() == BLOCKLISTED else error_message
-    found = recognise(code) + recognise(message)
-    best = min(found, key=_telling, default=None)
+    best = _telling_of_send(code, error_message)
     answer = _composed(query, best, words) if best else replace(_nothing(query, words), causes=())
     return _walked(answer if answer.code else _handed_over(answer, code, words), words)
+
+
+def cause_of_send(error_code: str, error_message: str = "") -> str:
+    """Return the name of the cause that comes first in `diagnose_send`, "" where code and text speak for none.
+
+    Without the words of an answer, and without a search for names like an unknown one: a rejected send is judged as
+    it is stored.
+    """
+    best = _telling_of_send(error_code.strip(), error_message)
+    return next(iter(_causes(best)), "") if best else ""
+
+
+def _telling_of_send(code: str, error_message: str) -> Finding | None:
+    # The sender's own list stopped it: whatever the message says, there is nothing to look for on the platform.
+    message = "" if code.lower() == BLOCKLISTED else error_message
+    return min(recognise(code) + recognise(message), key=_telling, default=None)
+
+
+def _causes(finding: Finding) -> tuple[str, ...]:
+    """Return the names of the causes behind a code, none where its class says that nothing failed."""
+    return () if _group(finding) == "2" else finding.entry.causes
+
+
+def _group(finding: Finding) -> str:
+    return finding.code[0] if STATUS.fullmatch(finding.code) else ""
 
 
 def advice(reason: str, lang: str = DEFAULT_LANGUAGE) -> Advice:
@@ -132,7 +154,7 @@ def _telling(finding: Finding) -> tuple[bool, Rank]:
 
 def _composed(query: str, finding: Finding, words: Texts) -> Explanation:
     code = finding.code
-    group = code[0] if STATUS.fullmatch(code) else ""
+    group = _group(finding)
     if group == "2" and not finding.entry.success:
         # A class that says "taken" outweighs what the rest of the code would mean in a refusal.
         finding = replace(finding, entry=catalogue().entries["class", "2xx"])
@@ -152,7 +174,7 @@ def _composed(query: str, finding: Finding, words: Texts) -> Explanation:
         side_text=words.text("side", side),
         retry=retry,
         retry_text=words.text("retry", retry),
-        causes=() if group == "2" else tuple(_cause(name, words) for name in entry.causes),
+        causes=tuple(_cause(name, words) for name in _causes(finding)),
         sources=entry.sources,
         support=_support(words, code, entry),
         reason=entry.key if entry.family == "reason" else entry.reason,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from postloop.domain.diagnosis import diagnose_send, known_codes
+from postloop.domain.diagnosis import cause_of_send, diagnose_send, known_codes
 from postloop.domain.diagnosis.model import SEND_STEPS, Step
 
 WORDS = st.sampled_from([one.name for one in known_codes()] + ["template", "secret key", "x", ""]) | st.text()
@@ -56,6 +56,18 @@ def test_the_cause_that_a_rejection_means_comes_first_and_the_others_in_the_orde
     rest = [cause.name for cause in answer.causes if not cause.likely]
     assert rest == [name for name in SEND_STEPS if name not in {c.name for c in answer.causes if c.likely}]
     assert all(cause.checks for cause in answer.causes)
+
+
+@given(WORDS, WORDS)
+@example("", "")
+@example("250", "2.1.5 delivered")
+@example("blocklisted", "template")
+def test_the_cause_alone_is_the_first_likely_one_of_the_whole_answer(
+    error_code: str, error_message: str
+) -> None:
+    causes = diagnose_send(error_code, error_message).causes
+    likely = [cause.name for cause in causes if cause.likely]
+    assert cause_of_send(error_code, error_message) == (likely[0] if likely else "")
 
 
 @given(WORDS, WORDS, st.sampled_from(["en", "id"]))

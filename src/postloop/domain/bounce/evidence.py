@@ -1,0 +1,127 @@
+"""What a bounce says before any rule is asked: its codes, and how far the session had come."""
+
+import re
+from typing import Final, Literal, NamedTuple
+
+from postloop.domain.bounce.model import Bounce
+
+Stage = Literal["", "before_rcpt", "rcpt", "after_rcpt"]
+
+_LONGEST_CODE: Final = 3
+# A reply code or status must not be part of a longer number, of an IP address or of a name.
+_find_reply_code: Final = re.compile(r"(?<![\w.:/=+-])[245]\d\d(?=[\s-]|$)(?!-\d\d)").search
+_find_status: Final = re.compile(r"(?<![\w.])[245]\.\d{1,3}\.\d{1,3}(?!\.?\d)").search
+_is_status: Final = re.compile(r"\s*#?([245])\.(\d{1,3})\.(\d{1,3})(?!\.?\d)").match
+# "(in reply to end of DATA command)" of Postfix, "after RCPT TO:" of Exim, "Error following RCPT command" of others.
+_TRANSCRIPTS: Final = ("in reply to", "smtp error from remote", "error following", "did not like our")
+_find_stage: Final = re.compile(
+    r"\b(?:in reply to|smtp error from remote \w+ ?\w* after|error following|did not like our)"
+    r"(?: end of| final)? (rcpt|mail|data|ehlo|helo)\b"
+).search
+# What qmail writes instead of the command.
+_SENTENCES: Final[dict[str, Stage]] = {
+    "does not like recipient": "rcpt",
+    "but recipient was rejected": "rcpt",
+    "but sender was rejected": "before_rcpt",
+    "but greeting failed": "before_rcpt",
+    "failed after i sent the message": "after_rcpt",
+}
+# 503 and 554 after a refusal: every recipient was refused, so the refusal before was for RCPT (RFC 2920 section 3.1).
+_NO_RECIPIENT_LEFT: Final = ("rcpt", "recipient", "sequence")
+_STAGES: Final[dict[str, Stage]] = {
+    **dict.fromkeys(("conn", "connect", "ehlo", "helo", "lhlo", "starttls", "auth", "mail"), "before_rcpt"),
+    "rcpt": "rcpt",
+    **dict.fromkeys(("data", "bdat", ".", "eom", "eod", "dot", "end", "end-of-data"), "after_rcpt"),
+}
+
+
+class Evidence(NamedTuple):
+    """The facts that rules ask for.
+
+    Attributes:
+        code: Reply code, or the exit status of a delivery program; 0 for none.
+        status: Enhanced status without its class ("1.1" of 5.1.1), "" for none or one that says nothing (x.0.0).
+        status_class: "5", "4", "2", or "" for no status.
+        is_temporary: A code or a status is of class 4, or the message is still tried.
+        stage: How far the session had come, "" where nothing says it.
+        has_host: The server that answered is known.
+    """
+
+    code: int
+    status: str
+    status_class: str
+    is_temporary: bool
+    stage: Stage
+    has_host: bool
+
+    @property
+    def code_or_class(self) -> str:
+        """The reply code, else the class of the status, else "0"."""
+        return str(self.code) if self.code else self.status_class or "0"
+
+
+def evidence_of(bounce: Bounce, folded: str, follow_up: str) -> Evidence:
+    """Return the evidence; fields that are missing are read out of the folded text.
+
+    A status in the text is preferred to a vague one (x.0.0) in the field: gateways that write their own report
+    fill the field with x.0.0 and quote the server's status. Reply code and status may be of different classes;
+    either one that is temporary makes the refusal temporary, because a wrong "final" silences a person.
+    """
+    code = bounce.smtp_code or 0
+    if not 200 <= code <= 599:
+        code = _code_in(folded)
+    status_class, status = _status(bounce.enhanced_code or "")
+    if not status:
+        found = _find_status(folded)
+        text_class, status = _status(found[0]) if found else ("", "")
+        status_class = text_class if status else status_class or text_class
+    return Evidence(
+        code=code,
+        status=status,
+        status_class=status_class,
+        is_temporary=code // 100 == 4 or status_class == "4" or _is_delayed(bounce.action),
+        stage=_stage(bounce.smtp_command or "", folded, follow_up),
+        has_host=bool(bounce.remote_host),
+    )
+
+
+def _is_delayed(action: str | None) -> bool:
+    return (action or "").strip().lower() == "delayed"
+
+
+def _code_in(folded: str) -> int:
+    """Return the reply code in a text; a text that is one short number is an exit status."""
+    if folded.isdecimal() and len(folded) <= _LONGEST_CODE:
+        return int(folded)
+    found = _find_reply_code(folded)
+    return int(found[0]) if found else 0
+
+
+def _status(value: str) -> tuple[str, str]:
+    """Return class and the rest of an enhanced status; x.0.0 has a class and no rest."""
+    found = _is_status(value)
+    if not found:
+        return "", ""
+    subject, detail = int(found[2]), int(found[3])
+    return found[1], f"{subject}.{detail}" if subject or detail else ""
+
+
+def _stage(command: str, folded: str, follow_up: str) -> Stage:
+    """Return how far the session had come; without a command what the sending server's transcript says.
+
+    A pipelining client reports the command that was answered last, so what follows a refusal is asked as well.
+    """
+    words = command.lower().split(None, 1)
+    stage = _STAGES.get(words[0], "") if words else _stage_in(folded)
+    if stage in ("", "after_rcpt") and any(word in follow_up for word in _NO_RECIPIENT_LEFT):
+        return "rcpt"
+    return stage
+
+
+def _stage_in(folded: str) -> Stage:
+    # Searches for fixed texts cost a tenth of one for a pattern.
+    if any(words in folded for words in _TRANSCRIPTS):
+        found = _find_stage(folded)
+        if found:
+            return _STAGES.get(found[1], "")
+    return next((stage for sentence, stage in _SENTENCES.items() if sentence in folded), "")

@@ -1,0 +1,135 @@
+"""Server replies as words: one spelling for every way to write the same sentence.
+
+Case, accents, folds and the reply code that a server repeats on every line carry no meaning, and neither do the
+names of hosts and people: they become one sign each.
+"""
+
+import re
+import unicodedata
+from typing import Final
+
+MAX_HEAD: Final = 2_000
+MAX_TAIL: Final = 1_000
+"""How many characters of a reply are looked at, from its start and its end.
+
+A server's own words stand first, and what a queue appends ("last reply: ...") last. The longest line of SMTP is
+512 octets (RFC 5321 section 4.5.3.1.5), and of six hundred real replies the longest had 1,054 characters; what is
+longer quotes the message. The bound keeps the time bounded too.
+"""
+
+ADDRESS: Final = "@"
+HOST: Final = "#"
+IP: Final = "%"
+END: Final = "."
+"""Signs that stand for a mail address, a host name, an IPv4 address, and the end of a sentence."""
+
+# What stands inside host names, addresses and compound words; all else is a blank, and a semicolon ends a sentence.
+_INNER: Final = ".@+=&-"
+_BLANKS: Final = {code: " " for code in range(128) if not (chr(code).isalnum() or chr(code) in f"_{_INNER}")}
+_BLANKS[ord(";")] = END
+_WIDE_ENDS: Final = str.maketrans(dict.fromkeys(";。！？；", f"{END} "))
+# Vowels of Thai are marks, not letters: \w does not have them.
+_blank_out: Final = re.compile(rf"[^\w\u0e00-\u0e7f{re.escape(_INNER)}]").sub
+split_token: Final = re.compile(r"[\W_]+").split
+_is_ipv4: Final = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}").fullmatch
+_is_number: Final = re.compile(r"[\d.+=&-]*").fullmatch
+_has_wide: Final = re.compile(r"[\u0e00-\u0e7f\u1100-\u11ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]").search
+
+_FOLLOW_UPS: Final = (" 503", " 554 5.5.1", " 554 error: no valid")
+_SHORTEST_REPLY: Final = 12
+_ACCENTS: Final = dict.fromkeys(range(0x300, 0x370))
+# Endings that make a name with dots a host name rather than two sentences without a blank between them.
+_ENDINGS: Final = frozenset(
+    [
+        "com",
+        "net",
+        "org",
+        "edu",
+        "gov",
+        "mil",
+        "int",
+        "info",
+        "biz",
+        "name",
+        "arpa",
+        "example",
+        "invalid",
+        "test",
+        "local",
+        "lan",
+        "internal",
+        "localdomain",
+        "mobi",
+        "asia",
+        "online",
+        "site",
+        "shop",
+        "app",
+        "dev",
+        "cloud",
+        "email",
+        "mail",
+    ]
+)
+
+
+def examined(text: str) -> str:
+    """Return the part of a reply that is looked at."""
+    if len(text) <= MAX_HEAD + MAX_TAIL:
+        return text
+    return f"{text[:MAX_HEAD]} {text[-MAX_TAIL:]}"
+
+
+def fold(text: str) -> str:
+    """Return the text in one case, without accents and folds; a change of case or a fold never changes the result."""
+    text = " ".join(text.split())
+    if text.isascii():
+        return text.lower()
+    # Upper case first: it joins letters that lower case keeps apart (dotless i, long s, final sigma).
+    plain = unicodedata.normalize("NFKD", text.upper().casefold()).translate(_ACCENTS)
+    return unicodedata.normalize("NFC", plain)
+
+
+def first_reply(folded: str) -> str:
+    """Return folded text without the replies that only follow from a refusal before them.
+
+    After a refused RCPT a pipelining sender's DATA is answered with 503, or with 554 "no valid recipients"
+    (RFC 2920 section 3.1). Reports quote these too; they say nothing new.
+    """
+    for follow_up in _FOLLOW_UPS:
+        start = folded.find(follow_up, _SHORTEST_REPLY)
+        if start > 0 and folded[start + len(follow_up) : start + len(follow_up) + 1] in (" ", "-"):
+            folded = folded[:start]
+    return folded
+
+
+def tokens(folded: str) -> list[str]:
+    """Return a folded reply cut at blanks and at every sign that is no part of a name; `END` ends a sentence."""
+    ascii_only = folded.isascii()
+    plain = folded.translate(_BLANKS) if ascii_only else _blank_out(" ", folded.translate(_WIDE_ENDS))
+    return f"{plain} ".replace(". ", " . ").split()
+
+
+def is_wide(text: str) -> bool:
+    """Return whether words may stand without blanks between them (Chinese, Japanese, Korean, Thai)."""
+    return _has_wide(text) is not None
+
+
+def sign_of(token: str) -> str | None:
+    """Return the sign for an address or an IPv4 address, "" for a number or nothing at all, None for all else."""
+    if ADDRESS in token:
+        return ADDRESS
+    if _is_number(token):
+        return IP if _is_ipv4(token) else ""
+    return None
+
+
+def is_host(token: str) -> bool:
+    """Return whether a folded token with a dot is the name of a host."""
+    ending = token.rpartition(".")[2]
+    return ending in _ENDINGS or (len(ending) == 2 and ending.isalpha())
+
+
+def without_edges(token: str) -> str:
+    """Return a token without the dots and hyphens around it."""
+    return token.strip(_INNER)

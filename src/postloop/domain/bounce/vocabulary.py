@@ -1,0 +1,88 @@
+"""Words of replies as signs, one character a word, so that a phrase is a short regular expression over signs."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from string import ascii_lowercase
+from typing import Final
+
+from postloop.domain.bounce import text
+
+UNKNOWN_WORD: Final = "_"
+SIGNS: Final = frozenset({text.ADDRESS, text.HOST, text.IP})
+_FIRST_CHARACTER: Final = 0x4E00  # a long run of characters without case or a meaning to `re`
+# Left out, so that "the mailbox is full" and "mailbox full" are the same two words.
+_IDLE: Final = "an the is are be been being does do did that these those its it"
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """Every word that a rule names, with its sign.
+
+    Attributes:
+        signs: Word -> sign; an idle word has the empty sign.
+        host_words: Words that count inside the name of a host too: zen.spamhaus.org, www.openspf.org.
+        spaced: Puts blanks around words of languages that are written without blanks.
+    """
+
+    signs: Mapping[str, str]
+    host_words: frozenset[str]
+    spaced: Callable[[str], str]
+
+    def encode(self, folded: str) -> str:
+        """Return a folded reply as signs; a word that no rule names is `UNKNOWN_WORD`."""
+        if not folded.isascii() and text.is_wide(folded):
+            folded = self.spaced(folded)
+        known, unknown = self.signs.get, self._unknown
+        return "".join(
+            [sign if (sign := known(token)) is not None else unknown(token) for token in text.tokens(folded)]
+        )
+
+    def _unknown(self, token: str) -> str:
+        """Return the signs of a token that is no word of a rule: a new word, a number, an address, or compound."""
+        if token.isalpha():
+            return UNKNOWN_WORD
+        sign = text.sign_of(token)
+        if sign is not None:
+            return sign
+        # Of "error?ip=192.0.2.1" and "name=example.com" the value counts.
+        core = text.without_edges(token).rpartition("=")[2]
+        if core == token:
+            return self._compound(core)
+        sign = self.signs.get(core)
+        return self._unknown(core) if sign is None else sign
+
+    def _compound(self, core: str) -> str:
+        """Return the signs of a token with digits, dots or hyphens in it."""
+        parts = text.split_token(core)
+        if "." in core and text.is_host(core):
+            return text.HOST + "".join(self.signs[part] for part in parts if part in self.host_words)
+        known = self.signs.get
+        return "".join(known(part, UNKNOWN_WORD) for part in parts if part and not part.isdecimal())
+
+
+def key_of(word: str) -> str:
+    """Return the key of a folded word of the rules among the signs.
+
+    In languages written without blanks an underscore stands for a blank that may be missing.
+    """
+    return word.replace("_", "") if text.is_wide(word) else word
+
+
+def build_vocabulary(words: Iterable[str], *, host_words: frozenset[str]) -> Vocabulary:
+    """Return the vocabulary of the folded words of the rules."""
+    signs = dict.fromkeys((*_IDLE.split(), *ascii_lowercase), "")
+    signs |= {str(code): "" for code in range(200, 600)}  # reply codes, the most frequent numbers
+    signs |= {sign: sign for sign in (*SIGNS, text.END)}
+    ordered = sorted(set(words) - signs.keys())
+    signs |= {key_of(word): chr(_FIRST_CHARACTER + number) for number, word in enumerate(ordered)}
+    return Vocabulary(signs, host_words, _spacer(ordered))
+
+
+def _spacer(words: Iterable[str]) -> Callable[[str], str]:
+    """Return a function that puts blanks around those of the words that are written without."""
+    wide = sorted((word for word in words if text.is_wide(word)), key=len, reverse=True)
+    if not wide:
+        return str
+    search = re.compile("|".join(re.escape(word).replace("_", r"\s?") for word in wide))
+    return lambda folded: search.sub(lambda found: f" {''.join(found[0].split())} ", folded)

@@ -1,0 +1,1 @@
+"""Replies with labels, and what must hold for every verdict."""

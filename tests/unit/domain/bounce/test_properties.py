@@ -1,0 +1,128 @@
+"""What must hold for every bounce, whatever its text."""
+
+import re
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from postloop.domain.bounce import FACTS, REASONS, Bounce, Verdict, classify
+from postloop.domain.bounce.rulebook import rulebook
+from postloop.domain.bounce.text import MAX_HEAD, MAX_TAIL
+from tests.unit.domain.bounce.samples import SAMPLES
+
+LINES = [sample.bounce.diagnostic or "" for sample in SAMPLES]
+texts = (
+    st.text() | st.binary().map(lambda raw: raw.decode("utf-8", "surrogateescape")) | st.sampled_from(LINES)
+)
+words = st.sampled_from(
+    [*sorted(rulebook().vocabulary.signs), "550", "5.1.1", "a@b.example", "192.0.2.1", ".", ";"]
+)
+sentences = st.lists(words, max_size=20).map(" ".join)
+replies = st.sampled_from(LINES) | sentences
+bounces = st.builds(
+    Bounce,
+    smtp_code=st.none() | st.integers(),
+    enhanced_code=st.none() | st.text(max_size=9) | st.sampled_from(["5.1.1", "4.2.2", "5.0.0"]),
+    diagnostic=st.none() | texts | sentences,
+    remote_host=st.none() | st.text(max_size=20) | st.sampled_from(["mx.google.com", "x.mx.example"]),
+    recipient_domain=st.none() | st.text(max_size=20),
+    smtp_command=st.none() | st.text(max_size=8) | st.sampled_from(["RCPT", "DATA", "MAIL"]),
+    action=st.sampled_from([None, "", "failed", "delayed", "relayed"]),
+)
+
+
+def verdict_of(text: str) -> Verdict:
+    return classify(Bounce(diagnostic=text))
+
+
+@given(bounces)
+def test_any_bounce_has_a_verdict(bounce: Bounce) -> None:
+    verdict = classify(bounce)
+    assert verdict.reason in REASONS
+    assert verdict.fault == FACTS[verdict.reason].fault
+    assert 0.0 <= verdict.confidence <= 1.0
+    assert verdict.rule
+
+
+@given(bounces)
+def test_only_a_lost_address_is_hard_and_never_when_anything_is_temporary(bounce: Bounce) -> None:
+    verdict = classify(bounce)
+    if verdict.hard:
+        assert verdict.reason in ("user_unknown", "host_unknown")
+        assert verdict.fault == "recipient"
+        assert bounce.action != "delayed"
+        assert (bounce.smtp_code or 0) // 100 != 4
+        assert not (bounce.enhanced_code or "").startswith("4.")
+
+
+@given(bounces)
+def test_before_rcpt_no_recipient_is_at_fault(bounce: Bounce) -> None:
+    if (bounce.smtp_command or "") == "MAIL":
+        assert classify(bounce).fault != "recipient"
+
+
+@given(replies, st.data())
+def test_a_fold_changes_nothing(text: str, data: st.DataObject) -> None:
+    blanks = [match.start() for match in re.finditer(" ", text)]
+    assume(blanks)
+    places = data.draw(st.sets(st.sampled_from(blanks), min_size=1))
+    folded = "".join("\r\n " if place in places else letter for place, letter in enumerate(text))
+    assert verdict_of(folded) == verdict_of(text)
+
+
+@given(
+    replies,
+    st.sampled_from(["550", "552", "450"]),
+    st.sampled_from(["", "5.1.1", "5.7.1", "4.2.0"]),
+    st.data(),
+)
+def test_a_hyphenated_continuation_changes_nothing(
+    text: str, code: str, status: str, data: st.DataObject
+) -> None:
+    pieces = re.sub(r"\b[245]\d\d\b|\b[245]\.\d+\.\d+\b", "", text).split()
+    assume(len(pieces) > 1)
+    cut = data.draw(st.integers(1, len(pieces) - 1))
+    head, tail = " ".join(pieces[:cut]), " ".join(pieces[cut:])
+    prefix = f" {status}" if status else ""
+    joined = f"{code}{prefix} {head} {tail}"
+    hyphen = f"-{status}" if status else "-"
+    assert verdict_of(f"{code}{hyphen} {head}\r\n{code}{prefix} {tail}") == verdict_of(joined)
+
+
+@given(replies | st.text())
+def test_case_changes_nothing(text: str) -> None:
+    verdict = verdict_of(text)
+    assert verdict_of(text.upper()) == verdict
+    assert verdict_of(text.lower()) == verdict
+
+
+QUEUE_IDS = [
+    " 4bXyZ123kQz9",
+    " [AM7EUR03FT042.eop-EUR03.example]",
+    " x1si1234567qkb.99 - gsmtp",
+    " (9f8a7b6c-1234)",
+]
+MESSAGE_ID = " <20260301.4711@mail.sender.example>"  # an address is a word of some rules: whole replies only
+
+
+@given(
+    st.tuples(replies, st.sampled_from(QUEUE_IDS)) | st.tuples(st.sampled_from(LINES), st.just(MESSAGE_ID))
+)
+@example(("550 5.1.1 user unknown", " 1rAbCd-0004xY-Zz"))
+def test_a_message_or_queue_id_at_the_end_changes_nothing(ended: tuple[str, str]) -> None:
+    text, queue_id = ended
+    assert verdict_of(text + queue_id) == verdict_of(text)
+
+
+@given(st.sampled_from(SAMPLES))
+def test_a_delayed_bounce_is_never_hard(sample: object) -> None:
+    bounce = sample.bounce  # type: ignore[attr-defined]
+    assert not classify(Bounce(diagnostic=bounce.diagnostic, action="delayed")).hard
+
+
+@pytest.mark.parametrize("filler", ["x", "user unknown ", "5.1.1 ", ". ", "\u0301", "用户"])
+def test_a_reply_of_a_megabyte_is_looked_at_in_part(filler: str) -> None:
+    """What is looked at is bounded, so time and memory are: bench/classify.py measures them."""
+    text = (filler * (1_000_000 // len(filler)))[:1_000_000]
+    assert verdict_of(text) == verdict_of(f"{text[:MAX_HEAD]} {text[-MAX_TAIL:]}")
