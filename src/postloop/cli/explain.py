@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -13,9 +14,13 @@ from rich.text import Text
 
 from postloop.cli.common import AsJson, Exit, out, print_json, stop
 from postloop.domain import diagnosis
+from postloop.domain.bounce import Bounce, classify
 from postloop.domain.diagnosis import Cause, Explanation
 from postloop.domain.diagnosis.texts import texts
 
+_is_reply: Final = re.compile(r"\s*[45]\d\d[ -].*?[^\W\d_]{2,}\s+\S*[^\W\d_]{2,}", re.DOTALL).match
+"""A reply code and at least two words: what a server said, which may mean something else than its codes."""
+_FEWEST_WORDS: Final = 3
 _WIDTH: Final = 100
 """Lines longer than this are hard to read, however wide the terminal is."""
 _MANY: Final = 3
@@ -57,13 +62,25 @@ def explain(
     if list_all:
         _show_list(lang, as_json=as_json)
         return
-    answer = diagnosis.explain(" ".join(words or ()), lang)
+    answer = _answer(" ".join(words or ()), lang)
     if as_json:
         print_json(asdict(answer))
     else:
         _show(answer)
     if not answer.known:
         raise typer.Exit(Exit.NO)
+
+
+def _answer(text: str, lang: str) -> Explanation:
+    """Return the answer of a code's own entry, or for a server's words that of the reason they are classified as."""
+    if not _is_reply(text):
+        answer = diagnosis.explain(text, lang)
+        if answer.known or len(text.split()) < _FEWEST_WORDS:
+            return answer
+    reason = classify(Bounce(diagnostic=text)).reason
+    if reason == "unknown":
+        return diagnosis.explain(text, lang)
+    return diagnosis.explain_reason(reason, codes=[text], lang=lang)
 
 
 def _show_list(lang: str, *, as_json: bool) -> None:

@@ -34,6 +34,27 @@ def test_what_is_known_is_exit_code_0() -> None:
     assert "SPF, DKIM or DMARC does not pass." in done.stdout
 
 
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        pytest.param("450 4.7.1 Greylisted, please try again in 5 minutes", "greylisted", id="another-code"),
+        pytest.param("552 5.1.1 The mailbox of this user is full", "mailbox_full", id="mis-coded"),
+        pytest.param("the mailbox of this user is full", "mailbox_full", id="no-code"),
+        pytest.param("FailedOperation.NotAuthenticatedSender: verify your domain first", None, id="a-code"),
+        pytest.param("550 5.7.26", None, id="codes-alone"),
+    ],
+)
+def test_a_servers_words_are_explained_by_what_they_mean_and_codes_by_their_own_entry(
+    text: str, reason: str | None
+) -> None:
+    answer = json.loads(run(text, "--json").stdout)
+    assert answer["known"]
+    if reason is not None:
+        assert answer["reason"] == reason
+    else:
+        assert answer["name"] == explain(text).name
+
+
 def test_what_is_not_known_is_answered_with_exit_code_1() -> None:
     done = run("5.7.99")
     assert (done.exit_code, done.stderr) == (1, "")
