@@ -72,14 +72,13 @@ def explain(
 
 
 def _answer(text: str, lang: str) -> Explanation:
-    """Return the answer of a code's own entry, or for a server's words that of the reason they are classified as."""
-    if not _is_reply(text):
-        answer = diagnosis.explain(text, lang)
-        if answer.known or len(text.split()) < _FEWEST_WORDS:
-            return answer
+    """Return the answer of a code's own entry; of a server's words, that of the reason they are classified as."""
+    answer = diagnosis.explain(text, lang)
+    if not _is_reply(text) and (answer.known or len(text.split()) < _FEWEST_WORDS):
+        return answer
     reason = classify(Bounce(diagnostic=text)).reason
-    if reason == "unknown":
-        return diagnosis.explain(text, lang)
+    if reason in ("unknown", answer.reason):  # the code says no less, and often more
+        return answer
     return diagnosis.explain_reason(reason, codes=[text], lang=lang)
 
 
