@@ -2,7 +2,6 @@
 
 import os
 import signal
-from types import FrameType
 from typing import Any
 
 import pytest
@@ -23,8 +22,11 @@ settings.load_profile(os.environ.get("POSTLOOP_TEST_PROFILE", "default"))
 
 
 def pytest_configure() -> None:
-    """Turn SIGTERM into an ordinary exit, so that brokers and workers of a cancelled run are ended too."""
-    signal.signal(signal.SIGTERM, _exit)
+    """Turn SIGTERM into Ctrl-C, so that brokers and workers of a cancelled run are ended too.
+
+    pytest.exit would not do: its exception is an ordinary one, which code under test may catch and live on.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -43,7 +45,3 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     config.option.loadscopereorder = False
     return ByModule(config, log)
-
-
-def _exit(signal_number: int, frame: FrameType | None) -> None:
-    pytest.exit("terminated", returncode=128 + signal_number)

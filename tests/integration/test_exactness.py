@@ -32,7 +32,7 @@ def test_a_quiet_run_is_exact(stack: Stack) -> None:
 
 def test_the_recorder_is_killed_at_random_moments(stack: Stack) -> None:
     rng = seeded("kill recorder")
-    traffic = Traffic(stack, rng).start(per_second=1_000)
+    traffic = Traffic(stack, rng).start(per_second=rounds(500, 1_000))
     for _ in range(rounds(4, 25)):
         before = stack.stored_count()
         recorder = stack.start_recorder()
@@ -63,7 +63,7 @@ def test_two_recorders_join_leave_and_die(stack: Stack) -> None:
 def test_the_database_is_killed_in_the_middle_of_inserts(stack: Stack) -> None:
     rng = seeded("kill database")
     stack.start_recorder(ready=True)
-    traffic = Traffic(stack, rng).start(per_second=1_000)
+    traffic = Traffic(stack, rng).start(per_second=rounds(500, 1_000))
     for _ in range(rounds(12, 200)):
         stack.wait_stored(stack.stored_count() + 1)
         time.sleep(rng.random() * 0.3)

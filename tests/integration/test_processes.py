@@ -67,3 +67,18 @@ def test_what_still_runs_is_named(tmp_path: Path) -> None:
         wait_until_ready(child)
         with pytest.raises(AssertionError, match=f"still running after 0.1 s: {child.pid} "):
             assert_gone([psutil.Process(child.pid)], timeout_s=0.1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process that its parent died")
+def test_a_test_run_that_is_killed_leaves_no_child(tmp_path: Path) -> None:
+    run = f"""
+from pathlib import Path
+from tests.support.processes import ChildProcess
+ChildProcess({[sys.executable, "-c", FOREVER]!r}, log_path=Path({str(tmp_path)!r}) / "grandchild.log").start()
+{FOREVER}
+"""
+    with python(run, tmp_path) as child:
+        wait_until_ready(child)
+        (grandchild,) = descendants(child.pid)
+        child.kill()
+        assert_gone([grandchild])

@@ -1,6 +1,7 @@
 """Child processes of a test: started with a log file, waited for by condition, never left behind."""
 
 import atexit
+import ctypes
 import os
 import signal
 import subprocess
@@ -17,6 +18,8 @@ T = TypeVar("T")
 
 _LOG_TAIL_LINES = 40
 _POLL_S = 0.05
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+_libc = ctypes.CDLL(None)
 
 _running: set["ChildProcess"] = set()
 
@@ -25,7 +28,8 @@ class ChildProcess:
     """One child process whose output goes to a log file.
 
     It leads a session of its own, so that Ctrl-C in the terminal reaches the test run only, and what the
-    child itself started can be found and ended with it. Whatever still runs when Python exits is killed.
+    child itself started can be found and ended with it. Whatever still runs when Python exits is killed, on Linux
+    even when Python itself is killed, as a worker of a cancelled `pytest -n` is.
     """
 
     def __init__(
@@ -69,6 +73,7 @@ class ChildProcess:
                 env=self._env,
                 cwd=self._cwd,
                 start_new_session=True,
+                preexec_fn=_die_with_the_test_run,
             )
         _running.add(self)
         return self
@@ -192,6 +197,11 @@ def assert_gone(processes: Iterable[psutil.Process], *, timeout_s: float = 5.0) 
     named = [f"{process.pid} {process.name()}" for process in left if _is_alive(process)]
     _kill_all(left)
     assert not named, f"still running after {timeout_s} s: {', '.join(named)}"
+
+
+def _die_with_the_test_run() -> None:
+    if sys.platform == "linux":
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _session_members(session_id: int) -> list[psutil.Process]:

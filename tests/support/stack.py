@@ -30,7 +30,7 @@ TOPICS = ("email.send", "email.delivery", "email.open", "email.bounce")
 
 
 def rounds(short: int, long: int) -> int:
-    """Return how often a test repeats its fault: `make test-long` sets POSTLOOP_TEST_LONG."""
+    """Return how often a test repeats its fault, or how fast events come: `make test-long` sets POSTLOOP_TEST_LONG."""
     return long if os.environ.get("POSTLOOP_TEST_LONG") else short
 
 
