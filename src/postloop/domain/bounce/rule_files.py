@@ -18,6 +18,9 @@ STRONG: Final = "strong"
 WEAK: Final = "weak"
 """Tables of statuses: general ones, those that outrank words about recipients, those that say less than words."""
 
+_OWN_DETAIL: Final = 3
+"""Digits of a detail that a provider made up."""
+
 Table = dict[str, Any]
 Row = tuple[Rule, str]
 
@@ -93,7 +96,10 @@ def _rule(name: str, reason: Reason, provider: str, fields: Table) -> Rule:
 
 
 def status_rules(providers: Table) -> Iterator[tuple[tuple[str, str], Rule]]:
-    """Yield (general, strong, weak or provider; status without class) -> rule."""
+    """Yield (general, strong, weak or provider; status without class) -> rule.
+
+    Details of three digits are no registered ones (RFC 5248 has two): they mean the same whoever quotes them.
+    """
     codes = read("codes")
     hard = set(codes["hard"]["statuses"])
     for table in (GENERAL, STRONG, WEAK):
@@ -104,7 +110,10 @@ def status_rules(providers: Table) -> Iterator[tuple[tuple[str, str], Rule]]:
     for provider, rules in providers.items():
         for status, reason in rules.get("status", {}).items():
             number = status.removeprefix("x.")
-            yield (provider, number), Rule(f"{provider}.status.{number}", known_reason(reason), provider)
+            rule = Rule(f"{provider}.status.{number}", known_reason(reason), provider)
+            yield (provider, number), rule
+            if len(number.partition(".")[2]) >= _OWN_DETAIL:
+                yield (GENERAL, number), rule
 
 
 def reply_rules() -> Iterator[tuple[int, Rule]]:
