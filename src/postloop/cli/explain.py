@@ -21,6 +21,7 @@ from postloop.domain.diagnosis.texts import texts
 _is_reply: Final = re.compile(r"\s*[45]\d\d[ -].*?[^\W\d_]{2,}\s+\S*[^\W\d_]{2,}", re.DOTALL).match
 """A reply code and at least two words: what a server said, which may mean something else than its codes."""
 _FEWEST_WORDS: Final = 3
+_codes: Final = re.compile(r"\b[45]\.\d{1,3}\.\d{1,3}\b|\b[45]\d\d(?=[ -])").findall
 _WIDTH: Final = 100
 """Lines longer than this are hard to read, however wide the terminal is."""
 _MANY: Final = 3
@@ -79,7 +80,8 @@ def _answer(text: str, lang: str) -> Explanation:
     reason = classify(Bounce(diagnostic=text)).reason
     if reason in ("unknown", answer.reason):  # the code says no less, and often more
         return answer
-    return diagnosis.explain_reason(reason, codes=[text], lang=lang)
+    codes = [" ".join(dict.fromkeys(_codes(text)))]
+    return diagnosis.explain_reason(reason, codes=codes, lang=lang)
 
 
 def _show_list(lang: str, *, as_json: bool) -> None:
