@@ -86,7 +86,7 @@ $(BIN)/python:
 		{ $(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip --python $@ install -q pip; }
 
 $(VENV)/.run-ready: requirements.lock .ci/build.lock pyproject.toml | $(BIN)/python
-	@echo "installing Postloop into $(VENV) (once)"
+	@echo "installing Postloop into $(VENV) (once, a minute or two)"
 	@$(BIN)/python -m pip install -q --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install -q --require-hashes -r .ci/build.lock
 	@$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .

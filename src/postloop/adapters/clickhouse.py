@@ -52,7 +52,7 @@ _CONNECTION_FAILURES: Final = {
     "Failed to resolve": "the name of the host is not known",
     "timed out": "no answer in time",
     "BadStatusLine": "the port does not speak http: is it https?",
-    "closed connection without response": "the port does not speak http: is it https?",
+    "closed connection without response": "it ended the connection without an answer (so does a port for https)",
 }
 _CODE = re.compile(r"(?:Code:|error code|code) (\d+)")
 

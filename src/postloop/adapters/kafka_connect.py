@@ -14,7 +14,7 @@ from kafka.errors import KafkaTimeoutError, SaslAuthenticationFailedError, Unsup
 from postloop.adapters import kafka_security
 from postloop.adapters.errors import RefusedError, UnavailableError
 from postloop.adapters.kafka_security import kafka_client_args, kafka_translated
-from postloop.adapters.tls import tls_context, tls_failure
+from postloop.adapters.tls import TLS_ENDED, tls_failure
 from postloop.settings import Settings
 
 # Where kafka-python tells why a connection failed while a client starts.
@@ -36,17 +36,18 @@ def connect_kafka(kind: Callable[..., Client], settings: Settings, **options: An
         UnavailableError: No broker answers within `bootstrap_timeout_ms` (default 5 s).
         RefusedError: A broker answered and refused (user, password).
     """
+    args = {**kafka_client_args(settings), **options}
     if settings.kafka_uses_tls:
-        _try_tls(settings)
+        _try_tls(settings, args["ssl_context"])
     where = f"Kafka at {settings.kafka_brokers}"
     with kafka_translated(where), _bootstrap_failures() as failures:
         try:
-            return kind(**{**kafka_client_args(settings), **options})
+            return kind(**args)
         except KafkaTimeoutError:
             raise _why_not_reached(settings, failures) from None
 
 
-def _try_tls(settings: Settings) -> None:
+def _try_tls(settings: Settings, context: ssl.SSLContext) -> None:
     """Greet the brokers by TLS, up to the first that answers well.
 
     kafka-python 3.0.12 waits for ever for the end of a TLS greeting: with a port that takes what it is sent for
@@ -55,7 +56,7 @@ def _try_tls(settings: Settings) -> None:
     Raises:
         UnavailableError: A broker is there, and TLS with it fails.
     """
-    context, failure = tls_context(settings.kafka_ca_file), ""
+    failure = ""
     for broker in settings.broker_list:
         try:
             _greet(broker, context)
@@ -64,7 +65,7 @@ def _try_tls(settings: Settings) -> None:
         except ssl.SSLError as error:
             failure = tls_failure(str(error), ca_setting="POSTLOOP_KAFKA_CA_FILE") or str(error)
         except ConnectionResetError:
-            failure = "the port does not speak TLS"
+            failure = TLS_ENDED
         except OSError:
             continue  # nothing there: the client has more patience and tells why itself
         else:

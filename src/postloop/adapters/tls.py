@@ -7,14 +7,10 @@ from pathlib import Path
 from typing import Final
 
 # What OpenSSL 1.1.1 to 3.5 say, each in its own way, when the answer to a TLS greeting is no TLS at all.
-_NO_TLS: Final = (
-    "WRONG_VERSION_NUMBER",
-    "UNEXPECTED_EOF",
-    "EOF occurred in violation of protocol",
-    "PACKET_LENGTH_TOO_LONG",
-    "RECORD_LAYER_FAILURE",
-    "HTTP_REQUEST",
-)
+_NO_TLS: Final = ("WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE", "HTTP_REQUEST")
+# The other side is gone: a port without TLS that does not like the greeting, or a server that was killed.
+_CUT: Final = ("UNEXPECTED_EOF", "EOF occurred in violation of protocol")
+TLS_ENDED: Final = "it ended the TLS connection"
 
 
 def tls_context(ca_file: Path | None) -> ssl.SSLContext:
@@ -29,8 +25,16 @@ def tls_failure(text: str, *, ca_setting: str) -> str | None:
         text: What the TLS library said, alone or inside another error's text.
         ca_setting: The setting that names the file of trusted authorities.
     """
-    if "CERTIFICATE_VERIFY_FAILED" not in text:
-        return "the port does not speak TLS" if any(sign in text for sign in _NO_TLS) else None
+    if "CERTIFICATE_VERIFY_FAILED" in text:
+        return _distrust(text, ca_setting)
+    if any(sign in text for sign in _NO_TLS):
+        return "the port does not speak TLS"
+    if any(sign in text for sign in _CUT):
+        return TLS_ENDED
+    return None
+
+
+def _distrust(text: str, ca_setting: str) -> str:
     if "mismatch" in text:
         return "its certificate is made for another name: use an address that the certificate names"
     if "expired" in text:

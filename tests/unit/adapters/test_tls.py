@@ -38,10 +38,10 @@ CA = "POSTLOOP_KAFKA_CA_FILE"
         ),
         pytest.param(
             "[SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred in violation of protocol (_ssl.c:1006)",
-            "the port does not speak TLS",
+            "it ended the TLS connection",
             id="the connection ends",
         ),
-        pytest.param("[Errno 111] Connection refused", None, id="not of TLS"),
+        pytest.param("[Errno 104] Connection reset by peer", None, id="not of TLS"),
     ],
 )
 def test_a_failure_of_tls_says_what_to_set(text: str, said: str | None) -> None:
