@@ -48,6 +48,7 @@ FINGERPRINTS: dict[str, tuple[Callable[..., Any], str]] = {
     "decoding": (topics.Topic._compile_decode, "14f58fc5d74a"),
     "delivery to channels": (conductor.ConductorCompiler.build, "d8a7a7526ea3"),
     "what streams skip and ack": (streams.Stream._py_aiter, "beb88b40ccd3"),
+    "seeking after table recovery": (recovery.Recovery.on_recovery_completed, "cd8604c016ec"),
     "resuming after a rebalance": (recovery.Recovery._resume_streams, "12032bac421b"),
     "heartbeats": (coordinator.GroupCoordinator._do_heartbeat, "0fdf1386079b"),
 }
@@ -71,5 +72,5 @@ def test_the_scheme_is_found_by_its_entry_point() -> None:
 def test_every_override_overrides_something() -> None:
     ours = {name for name, value in vars(Consumer).items() if inspect.isfunction(value)}
     own = {"_forget", "_takes_batches", "_deliver", "_deliver_batch", "_commit_when_due", "_deliver_singles"}
-    own |= {"_is_stale", "_drain_once", "_deliver_fetched", "_seek_back"}
+    own |= {"_epoch", "_is_stale", "_drain_once", "_deliver_fetched", "_seek_back"}
     assert {name for name in ours - own if not hasattr(driver.Consumer, name)} == set()
