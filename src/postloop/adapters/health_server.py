@@ -165,10 +165,14 @@ class WebServer:
         return self._port
 
     async def start(self) -> None:
-        """Start to answer."""
-        self._runner = web.AppRunner(self._application, access_log=None, shutdown_timeout=_SHUTDOWN_S)
-        await self._runner.setup()
-        await web.SockSite(self._runner, self._socket).start()
+        """Start to answer; nothing happens when it was stopped before: a process may be told to while it starts."""
+        runner = web.AppRunner(self._application, access_log=None, shutdown_timeout=_SHUTDOWN_S)
+        await runner.setup()
+        if self._socket.fileno() < 0:
+            await runner.cleanup()
+            return
+        self._runner = runner
+        await web.SockSite(runner, self._socket).start()
 
     async def stop(self) -> None:
         """Stop answering and free the port; requests under way get a second to end."""

@@ -115,3 +115,11 @@ def test_metric_names_carry_the_namespace_and_end_in_their_unit(
         assert family.documentation
         if family.type == "histogram":
             assert family.name.endswith(("_seconds", "_rows"))
+
+
+async def test_a_server_that_is_stopped_before_it_started_stays_silent() -> None:
+    server = HealthServer(HealthState(), "127.0.0.1", 0, RecorderMetrics().registry)
+    await server.stop()
+    await server.start()
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", server.port)
