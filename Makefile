@@ -6,7 +6,7 @@ VENV ?= .venv
 # Options for the command that the target runs: make run ARGS="--data-dir /tmp/demo", make test ARGS="-k dedup"
 ARGS ?=
 # Processes that share the tests, each with a broker of its own; 0: one process, as a debugger wants it.
-TEST_WORKERS ?= 3
+TEST_WORKERS ?= 2
 
 BIN := $(VENV)/bin
 UV_VERSION := 0.13.9
