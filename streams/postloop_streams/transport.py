@@ -37,6 +37,7 @@ FETCH_MAX_WAIT_MS: Final = 100
 # A worker that catches up holds one answer of each broker; aiokafka would allow 50 MB.
 FETCH_MAX_BYTES: Final = 8 << 20
 _SEEK_PAUSE_S: Final = 0.2
+_COMMIT_ATTEMPTS: Final = 5
 # Records given to ordinary agents between two turns of the event loop.
 _RECORDS_PER_TURN: Final = 100
 
@@ -220,6 +221,18 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             self._confirmed.update((tp, offset) for tp, offset in offsets.items() if tp in self._marks)
         return bool(did_commit)
 
+    async def commit_stored(self) -> None:
+        """Commit everything that is stored.
+
+        Faust's `commit` only waits when another commit is under way, and that one does not know what was stored
+        since it began.
+        """
+        for _ in range(_COMMIT_ATTEMPTS):
+            await self.commit()
+            if not self._filter_committable_offsets(list(self._marks)):
+                return
+            await asyncio.sleep(_SEEK_PAUSE_S)
+
     def _forget(self, tps: Sequence[TP]) -> None:
         for tp in tps:
             self._marks.pop(tp, None)
@@ -387,6 +400,14 @@ class Transport(driver.Transport):  # type: ignore[misc]
     """Faust's Kafka transport with the batch consumer."""
 
     Consumer = Consumer
+
+
+async def commit_stored(consumer: driver.Consumer) -> None:
+    """Commit everything that is stored, on this transport or Faust's own."""
+    if isinstance(consumer, Consumer):
+        await consumer.commit_stored()
+    else:
+        await consumer.commit()
 
 
 async def committed_offsets(consumer: driver.Consumer, tps: Sequence[TP]) -> dict[TP, int]:

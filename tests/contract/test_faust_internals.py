@@ -72,5 +72,5 @@ def test_the_scheme_is_found_by_its_entry_point() -> None:
 def test_every_override_overrides_something() -> None:
     ours = {name for name, value in vars(Consumer).items() if inspect.isfunction(value)}
     own = {"_forget", "_takes_batches", "_deliver", "_deliver_batch", "_commit_when_due", "_deliver_singles"}
-    own |= {"_epoch", "_is_stale", "_drain_once", "_deliver_fetched", "_seek_back"}
+    own |= {"commit_stored", "_epoch", "_is_stale", "_drain_once", "_deliver_fetched", "_seek_back"}
     assert {name for name in ours - own if not hasattr(driver.Consumer, name)} == set()

@@ -113,3 +113,22 @@ async def test_records_of_an_earlier_generation_are_read_again(consumer: LoopCon
 
     consumer.during_fetch = rebalance
     assert await drained(consumer) == [0, 1, 2]
+
+
+async def test_what_is_stored_while_a_commit_is_under_way_is_committed_too(consumer: LoopConsumer) -> None:
+    commits: list[dict[TP, int]] = []
+
+    async def commit() -> bool:
+        if not commits:  # Faust only waits for the one that is under way
+            commits.append({})
+            return False
+        offsets = consumer._filter_committable_offsets([PARTITION])
+        commits.append(offsets)
+        consumer._confirmed.update(offsets)
+        return True
+
+    await drained(consumer)
+    consumer.commit = commit
+    consumer._marks[PARTITION][0].is_stored = True
+    await consumer.commit_stored()
+    assert commits == [{}, {PARTITION: 3}]

@@ -27,7 +27,14 @@ from postloop_streams.app import create_app
 from postloop_streams.recorder.dead_letter_topic import DeadLetterTopic
 from postloop_streams.recorder.reconciler import Reconciler
 from postloop_streams.recorder.recorder import Outside, Recorder
-from postloop_streams.transport import BatchTopic, Lease, RecordBatch, ack, committed_offsets
+from postloop_streams.transport import (
+    BatchTopic,
+    Lease,
+    RecordBatch,
+    ack,
+    commit_stored,
+    committed_offsets,
+)
 
 log = structlog.stdlib.get_logger("postloop.recorder")
 
@@ -127,14 +134,14 @@ class RecorderApp:
     async def _on_revoked(self, sender: Any, revoked: set[TP], **_: Any) -> None:
         self._health.set("kafka", False, "rebalancing")
         await self._recorder.revoke()
-        await self.app.consumer.commit()
+        await commit_stored(self.app.consumer)
 
     async def _on_shutdown(self, sender: Any, **_: Any) -> None:
         stored = await self._recorder.drain(timeout_s=DRAIN_S)
         log.info("recorder_drained", complete=stored)
         await self._recorder.revoke()
         if self._was_assigned:
-            await self.app.consumer.commit()
+            await commit_stored(self.app.consumer)
         await self._health_server.stop()
 
     async def _serve_health(self) -> None:
