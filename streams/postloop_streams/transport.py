@@ -338,7 +338,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         if fetched is None or self.should_stop:
             return
         await self._deliver_fetched(fetched, active, epoch)
-        if self._is_stale(epoch):
+        if self._is_stale(epoch) and not self.app.should_stop:
             # The generation or the positions changed while we fetched or delivered. Whether these records were
             # fetched before or after, nobody can tell: all that was not delivered is read again from the committed
             # offsets. To drop it would leave a hole that later commits pass over. (Table recovery seeks while the
@@ -371,6 +371,8 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         `perform_seek` leaves the position of those where it is, behind the records that were just dropped.
         """
         try:
+            # Seeking forgets what was stored and not committed yet; its owner would have to heal it.
+            await self.commit()
             await self.perform_seek()
             tps = list(self.assignment())
             committed = await committed_offsets(self, tps)

@@ -23,6 +23,7 @@ class LoopConsumer(Consumer):
     def __init__(self) -> None:
         self.app = SimpleNamespace(
             consumer_generation_id=1,
+            should_stop=False,
             topics=SimpleNamespace(_tp_index={PARTITION: {BatchTopic.__new__(BatchTopic)}}),
             monitor=SimpleNamespace(track_tp_end_offset=lambda *_: None),
         )
