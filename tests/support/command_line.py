@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 TIMEOUT_S = 60.0
+_WIDTH = 120
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(["postloop.cli.main", "postloop_streams.__main__", __name__])
 
@@ -41,6 +42,7 @@ def _run(argv: list[str], env: Mapping[str, str], cwd: Path) -> subprocess.Compl
 
 
 def _become(argv: list[str], env: Mapping[str, str], cwd: Path, out: Path, err: Path) -> None:
+    from postloop.cli import common
     from postloop.cli.main import main as postloop
     from postloop_streams.__main__ import main as role
 
@@ -51,6 +53,9 @@ def _become(argv: list[str], env: Mapping[str, str], cwd: Path, out: Path, err: 
         file = os.open(path, os.O_WRONLY | os.O_CREAT)
         os.dup2(file, descriptor)
         os.close(file)
+    # Consoles read the width of the terminal when they are made, which was before the fork.
+    for console in (common.out, common.err):
+        console.width = int(env.get("COLUMNS", _WIDTH))
     sys.argv = argv
     if argv[0] == "postloop":
         postloop()
