@@ -2,7 +2,9 @@
 
 import socket
 import subprocess
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,7 @@ from postloop.settings import Settings
 from tests.integration.servers import Postloop, clickhouse, command_line
 from tests.support.brokers import Broker
 from tests.support.ports import free_port
+from tests.support.processes import python_module, wait_until
 
 __all__ = ["clickhouse", "command_line"]
 
@@ -79,6 +82,24 @@ def test_a_health_port_that_is_taken(
         done = worker(health_port=str(port))
     assert done.returncode == 2
     assert said(done) == [f"error: port {port} on 127.0.0.1 is taken: set POSTLOOP_HEALTH_PORT to a free one"]
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.4])
+def test_a_worker_that_is_told_to_stop_while_it_starts_ends(
+    broker: Broker, clickhouse: str, topic_prefix: str, tmp_path: Path, after_s: float
+) -> None:
+    values = {"kafka_brokers": broker.bootstrap, "clickhouse_url": clickhouse, "topic_prefix": topic_prefix}
+    settings = Settings(**values)  # type: ignore[arg-type]
+    topic_admin.create_topics(settings)
+    migrations.apply(connect(settings), settings)
+    env = {f"POSTLOOP_{name.upper()}": value for name, value in {**values, "health_port": "0"}.items()}
+    log = tmp_path / "recorder.log"
+    with python_module("postloop_streams", "recorder", log_path=log, env=env) as process:
+        wait_until(
+            lambda: "worker_starting" in log.read_text(), timeout_s=30, what="it starts", process=process
+        )
+        time.sleep(after_s)
+        assert process.terminate(timeout_s=30) == 0
 
 
 def test_a_setting_that_is_none(worker: Worker) -> None:

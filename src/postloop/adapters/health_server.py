@@ -6,6 +6,7 @@ an orchestrator restarts what is no longer live. Ready means that every named co
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import socket
 import time
@@ -153,6 +154,7 @@ class WebServer:
     def __init__(self, application: web.Application, *, host: str, port: int, setting: str) -> None:
         self._application = application
         self._runner: web.AppRunner | None = None
+        self._one_at_a_time = asyncio.Lock()
         try:
             self._socket = _bound(host, port)
         except OSError as error:
@@ -166,20 +168,20 @@ class WebServer:
 
     async def start(self) -> None:
         """Start to answer; nothing happens when it was stopped before: a process may be told to while it starts."""
-        runner = web.AppRunner(self._application, access_log=None, shutdown_timeout=_SHUTDOWN_S)
-        await runner.setup()
-        if self._socket.fileno() < 0:
-            await runner.cleanup()
-            return
-        self._runner = runner
-        await web.SockSite(runner, self._socket).start()
+        async with self._one_at_a_time:
+            if self._socket.fileno() < 0:
+                return
+            self._runner = web.AppRunner(self._application, access_log=None, shutdown_timeout=_SHUTDOWN_S)
+            await self._runner.setup()
+            await web.SockSite(self._runner, self._socket).start()
 
     async def stop(self) -> None:
         """Stop answering and free the port; requests under way get a second to end."""
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
-        self._socket.close()
+        async with self._one_at_a_time:
+            if self._runner is not None:
+                await self._runner.cleanup()
+                self._runner = None
+            self._socket.close()
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -123,3 +123,10 @@ async def test_a_server_that_is_stopped_before_it_started_stays_silent() -> None
     await server.start()
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", server.port)
+
+
+async def test_a_server_that_is_stopped_while_it_starts_stays_stopped() -> None:
+    server = HealthServer(HealthState(), "127.0.0.1", 0, RecorderMetrics().registry)
+    await asyncio.gather(server.start(), server.stop())
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection("127.0.0.1", server.port)
