@@ -170,6 +170,33 @@ async def test_a_stored_run_that_was_never_committed_is_not_stored_again() -> No
     assert world.committed == {0: 2}
 
 
+async def test_an_outage_while_stored_rows_are_looked_up_loses_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from postloop.adapters.errors import UnavailableError
+    from postloop_streams.recorder import recorder
+
+    class AwayOnce(MemoryRunStore):
+        asked = 0
+
+        def stored_positions(self, *arguments: Any, **named: Any) -> Any:
+            self.asked += 1
+            if self.asked == 1:
+                raise UnavailableError("connection refused")
+            return super().stored_positions(*arguments, **named)
+
+    monkeypatch.setattr(recorder, "_OPENING_PAUSE_S", 0.01)
+    world = World(store=AwayOnce())
+    world.produce(0, event("e1"), event("e2"))
+    await world.read_all(world.worker())
+    world.committed.clear()  # the commit never came, and a new record follows in the same batch
+    world.produce(0, event("e3"))
+    await world.read_all(world.worker(), batch=10)
+    assert world.store.asked == 2
+    assert world.store.stored_ids == Counter(["e1", "e2", "e3"])
+    assert world.committed == {0: 3}
+
+
 async def test_a_log_that_came_back_empty_starts_again_and_hides_nothing() -> None:
     world = World()
     world.produce(0, event("e1"), event("e2"))

@@ -150,13 +150,19 @@ class Intake:
         *,
         now_s: float,
     ) -> Mask:
-        """Return which events are neither stored nor seen, and remember them."""
+        """Return which events are neither stored nor seen, and remember them.
+
+        Raises:
+            UnavailableError: See `take`; nothing is remembered then.
+        """
         if not event_ids:
             return np.zeros(0, dtype=np.bool_)
-        hashes = hash_ids(event_ids)
-        new = state.seen.first_of_each(hashes, now_s=now_s)
+        hashes, stored = hash_ids(event_ids), {}
+        # Looked up before anything is remembered: when this fails the chunk comes again, and would be its own repeat.
         if records[0].offset <= state.stored_to:
             stored = await self._stored_positions(state, records[0].offset, records[-1].offset)
+        new = state.seen.first_of_each(hashes, now_s=now_s)
+        if stored:
             # Compared by id too: a truncated log may hold other records at offsets that were stored once.
             new &= [
                 stored.get((records[place].offset, index)) != int(id_hash)
