@@ -15,7 +15,7 @@ from postloop.contracts.decode import Window
 
 Mask = npt.NDArray[np.bool_]
 
-_MICROSECONDS: Final = pa.timestamp("us", "UTC")
+MICROSECONDS: Final = pa.timestamp("us", "UTC")
 # The times that Arrow reads as the contract does, but for days that a month does not have, which Arrow refuses.
 _PLAIN_TIME: Final = (
     r"^[12]\d{3}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?"
@@ -30,9 +30,8 @@ class UnreadableTimeError(ValueError):
 class Checks:
     """Collects the rows of one table that need a closer look."""
 
-    def __init__(self, row_count: int) -> None:
+    def __init__(self) -> None:
         self._doubtful: Mask | None = None
-        self._row_count = row_count
 
     @property
     def sure(self) -> Mask | None:
@@ -50,10 +49,15 @@ class Checks:
             self.doubt(_mask(column.is_null()))
 
 
+def only_chunk(table: pa.Table, name: str) -> pa.Array:
+    """Return a column of a table that was read in one piece, without a copy."""
+    return table.column(name).chunk(0)
+
+
 def check_fields(table: pa.Table, rules: Sequence[FieldRule], checks: Checks) -> None:
     """Check everything but times."""
     for rule in rules:
-        column = table.column(rule.name).chunk(0)
+        column = only_chunk(table, rule.name)
         if rule.is_required:
             checks.doubt_nulls(column)
         if column.null_count == len(column):
@@ -111,14 +115,14 @@ def checked_times(column: pa.Array, checks: Checks) -> pa.Array:
         checks.doubt(~_mask(plain.fill_null(True)))
         column = pc.if_else(plain, column, None)
     try:
-        return column.cast(_MICROSECONDS)
+        return column.cast(MICROSECONDS)
     except pa.ArrowInvalid as error:
         raise UnreadableTimeError(str(error)) from error
 
 
 def check_window(moments: pa.Array, window: Window, checks: Checks) -> None:
     """Take out events that happened too early or too late."""
-    first, last = (pa.scalar(moment, _MICROSECONDS) for moment in (window.first, window.last))
+    first, last = (pa.scalar(moment, MICROSECONDS) for moment in (window.first, window.last))
     outside = pc.or_(pc.less(moments, first), pc.greater(moments, last))
     checks.doubt(_mask(outside.fill_null(False)))
 

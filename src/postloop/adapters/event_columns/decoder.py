@@ -76,13 +76,13 @@ class ColumnDecoder:
         self, fields: pa.Table, texts: Sequence[bytes], window: Window
     ) -> tuple[pa.Table, checking.Mask | None] | None:
         """Return the columns of the rows that surely keep the contract, and which rows these are (None: all)."""
-        checks = checking.Checks(len(fields))
+        checks = checking.Checks()
         checking.check_fields(fields, [r for r in self._rules if r.name in fields.column_names], checks)
         if _SCHEMA_VERSION in fields.column_names:
             _doubt_null_versions(fields.column(_SCHEMA_VERSION), texts, checks)
         try:
-            occurred_at = checking.checked_times(fields.column("occurred_at").combine_chunks(), checks)
-            sent_at = checking.checked_times(fields.column("sent_at").combine_chunks(), checks)
+            occurred_at = checking.checked_times(checking.only_chunk(fields, "occurred_at"), checks)
+            sent_at = checking.checked_times(checking.only_chunk(fields, "sent_at"), checks)
         except checking.UnreadableTimeError:
             return None
         checks.doubt_nulls(occurred_at)

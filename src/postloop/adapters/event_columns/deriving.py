@@ -7,6 +7,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from postloop.adapters.event_columns.checking import MICROSECONDS, only_chunk
 from postloop.adapters.event_columns.recipients import recipient_columns
 from postloop.adapters.event_table import MOMENT, column_type
 from postloop.contracts.decode import EARLIEST
@@ -20,7 +21,6 @@ from postloop.contracts.rows import (
 )
 from postloop.domain.event_types import EventType
 
-_MICROSECONDS: Final = pa.timestamp("us", "UTC")
 _US_PER_S: Final = 1_000_000
 _IDENTIFIERS: Final = ("event_id", "account_id", "message_id", "sender_domain")
 
@@ -40,22 +40,18 @@ def derived_table(
     """
     count = len(fields)
     sent_at = _meant(sent_at, occurred_at)
-    columns: dict[str, pa.Array] = {name: _one(fields, name) for name in _IDENTIFIERS}
+    columns: dict[str, pa.Array] = {name: only_chunk(fields, name) for name in _IDENTIFIERS}
     columns["occurred_at"] = _milliseconds(occurred_at)
-    columns |= recipient_columns(_one(fields, "recipient"))
+    columns |= recipient_columns(only_chunk(fields, "recipient"))
     columns["schema_version"] = pa.repeat(pa.scalar(1, pa.uint8()), count)
     if sent_at.null_count < count:
         columns["sent_at"] = _milliseconds(sent_at)
     for name, default in defaults_of_columns(event_type).items():
-        column = _stored(_one(fields, name), name, default)
+        column = _stored(only_chunk(fields, name), name, default)
         if column is not None:
             columns[name] = column
     columns |= _verdicts(event_type, columns, occurred_at, sent_at, count=count)
     return pa.Table.from_arrays(list(columns.values()), names=list(columns))
-
-
-def _one(fields: pa.Table, name: str) -> pa.Array:
-    return fields.column(name).combine_chunks()
 
 
 def _milliseconds(moments: pa.Array) -> pa.Array:
@@ -68,7 +64,7 @@ def _meant(sent_at: pa.Array, occurred_at: pa.Array) -> pa.Array:
     if sent_at.null_count == len(sent_at):
         return sent_at
     latest = pc.add(occurred_at, pa.scalar(MAX_SENT_AHEAD, pa.duration("us")))
-    earliest = pa.scalar(EARLIEST, _MICROSECONDS)
+    earliest = pa.scalar(EARLIEST, MICROSECONDS)
     is_meant = pc.and_(pc.greater_equal(sent_at, earliest), pc.less_equal(sent_at, latest))
     return sent_at if pc.all(is_meant.fill_null(True)).as_py() else pc.if_else(is_meant, sent_at, None)
 
