@@ -133,3 +133,27 @@ async def test_what_is_stored_while_a_commit_is_under_way_is_committed_too(consu
     consumer._marks[PARTITION][0].is_stored = True
     await consumer.commit_stored()
     assert commits == [{}, {PARTITION: 3}]
+
+
+async def test_a_stop_forgets_nothing_that_was_stored(consumer: LoopConsumer) -> None:
+    await drained(consumer)
+    consumer._marks[PARTITION][0].is_stored = True
+    consumer.flow_active, consumer.app.should_stop = False, True  # as Faust does before our last commit
+    await consumer._drain_once()
+    assert consumer._filter_committable_offsets([PARTITION]) == {PARTITION: 3}
+
+
+async def test_what_is_stored_is_committed_before_seeking_back_forgets_it(consumer: LoopConsumer) -> None:
+    committed: list[dict[TP, int]] = []
+
+    async def commit() -> bool:
+        committed.append(consumer._filter_committable_offsets(list(consumer._marks)))
+        return True
+
+    await drained(consumer)
+    consumer._marks[PARTITION][0].is_stored = True
+    consumer.commit, consumer.assignment = commit, lambda: set()
+    consumer._thread = SimpleNamespace(_ensure_consumer=lambda: None)
+    await Consumer._seek_back(consumer)
+    assert committed == [{PARTITION: 3}]
+    assert not consumer._overtaken
