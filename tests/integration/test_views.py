@@ -168,10 +168,12 @@ def test_a_window_holds_whole_buckets_up_to_the_one_that_runs(
 def test_a_plain_view_is_its_twin_now(db: Database) -> None:
     now = datetime.now(UTC)
     db.insert(
-        event(
-            "delivered", now - timedelta(minutes=5 + 60 * n), sent_at=now - timedelta(days=1), campaign_id="c"
-        )
+        event(kind, now - timedelta(minutes=5 + 60 * n), sent_at=now - timedelta(days=1), **columns)
         for n in range(30)
+        for kind, columns in (
+            ("delivered", {"campaign_id": "c"}),
+            ("hard_bounce", {"reason": "user_unknown", "fault": "recipient"}),
+        )
     )
     for name in COLUMNS:
         before = datetime.now(UTC)
