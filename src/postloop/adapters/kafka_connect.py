@@ -153,8 +153,9 @@ def _reason(settings: Settings, failures: list[Exception]) -> str:
         return "nothing listens there (connection refused)"
     if "DNS" in text:
         return "the name of the host is not known"
-    if "disconnected" in text:
-        text = "it ends the connection at once"
+    if "disconnected" in text or "Invalid frame length" in text:
+        # A TLS port answers clear text with an alert and closes: which of the two is read first is chance.
+        text = "it ends the connection or answers in another protocol"
     elif not text or "Timeout" in text or "TimedOut" in text:
         text = "no answer in time"
     return text + _hint(settings, text)
