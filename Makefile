@@ -9,8 +9,8 @@ ARGS ?=
 TEST_WORKERS ?= 2
 
 BIN := $(VENV)/bin
-UV_VERSION := 0.13.9
-UV := .cache/uv/bin/uv
+UV_VERSION := $(shell sed -n 's/^uv_version=//p' .ci/install)
+UV := .cache/uv-$(UV_VERSION)/bin/uv
 COMPILE := pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make lock"
 
@@ -86,17 +86,15 @@ $(BIN)/python:
 		{ $(PYTHON) -m venv --without-pip $(VENV) && $(PYTHON) -m pip --python $@ install -q pip; }
 
 $(VENV)/.run-ready: requirements.lock .ci/build.lock pyproject.toml | $(BIN)/python
-	@echo "installing Postloop into $(VENV) (once, a minute or two)"
-	@$(BIN)/python -m pip install -q --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install -q --require-hashes -r .ci/build.lock
-	@$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	@echo "installing Postloop into $(VENV) (once, up to a minute or two)"
+	@.ci/install $(BIN)/python --require-hashes -r requirements.lock
+	@.ci/install $(BIN)/python --require-hashes -r .ci/build.lock
+	@.ci/install $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/.dev-ready: .ci/dev.lock pyproject.toml | $(VENV)/.run-ready
-	@$(BIN)/python -m pip install -q --require-hashes -r .ci/dev.lock
+	@.ci/install $(BIN)/python --require-hashes -r .ci/dev.lock
 	@touch $@
 
-$(UV): Makefile
-	@$(PYTHON) -m venv .cache/uv
-	@.cache/uv/bin/python -m pip install -q uv==$(UV_VERSION)
-	@touch $@
+$(UV): | $(BIN)/python
+	@$(BIN)/python -m pip install -q --target .cache/uv-$(UV_VERSION) uv==$(UV_VERSION)

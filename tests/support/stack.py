@@ -60,7 +60,7 @@ class Stack:
             "clickhouse_url": f"http://127.0.0.1:{self.clickhouse_port}",
             "session_timeout": "6s",
             "insert_timeout": "4s",
-            "linger": "50ms",
+            "linger": "150ms",  # the embedded server spends a tenth of a second on an insert, however small
             "log_format": "json",
             "data_dir": str(directory / "data"),
             **{name: str(value) for name, value in settings.items()},
