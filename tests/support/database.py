@@ -158,10 +158,25 @@ def bare_database(make_settings: Callable[..., Settings] = Settings) -> Database
 
 
 def migrated_database() -> Database:
-    """Return a database with the current schema."""
+    """Return a database with the current schema: a copy of one that was migrated, in half the time."""
+    template, statements = _template()
+    database = bare_database()
+    for statement in statements:
+        database.client.command(statement.replace(template, database.name))
+    database.client.command(f"INSERT INTO schema_migrations SELECT * FROM {template}.schema_migrations")
+    return database
+
+
+@cache
+def _template() -> tuple[str, list[str]]:
+    """Return the name of a migrated database and the statements that make its tables, feeds and views."""
     database = bare_database()
     migrations.apply(database.client, database.settings)
-    return database
+    rows = database.query(
+        "SELECT create_table_query FROM system.tables WHERE database = currentDatabase() "
+        "ORDER BY indexOf(['View', 'MaterializedView'], engine) != 0, engine, name"
+    )
+    return database.name, [row["create_table_query"] for row in rows]
 
 
 def recently(**before: float) -> datetime:
