@@ -1,0 +1,25 @@
+"""`python -m bench`: puts the commands together."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+import typer
+
+from bench.cli import classify, gate, latency, run
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Benchmarks; docs/performance.md explains them."
+)
+
+run.register(app)
+latency.register(app)
+classify.register(app)
+gate.register(app)
+
+
+@app.callback()
+def main() -> None:
+    """Leave by way of an exception when told to stop: whatever was started is then stopped too."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
