@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import time
-import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -12,8 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench import meter, stack
+from bench.consumers import start_consumer
 from bench.environments import interpreter
-from bench.processes import BenchError, Process, free_port
+from bench.processes import BenchError, Process
 from bench.registry import Variant
 from bench.workload import Counts
 from postloop.domain.errors import PostloopError
@@ -96,38 +96,6 @@ def run_once(bench: Bench, variant: Variant, *, round_number: int) -> Result:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def start_consumer(
-    variant: Variant, *, brokers: str, clickhouse_port: int, directory: Path, python: Path, **settings: str
-) -> Process:
-    """Start a variant's process in a consumer group of its own."""
-    group = f"bench-{variant.name}-{uuid.uuid4().hex[:8]}"
-    env = stack.clean_environment()
-    if variant.is_product:
-        ours = {
-            "kafka_brokers": brokers,
-            "topic_prefix": stack.PREFIX,
-            "group_prefix": group,
-            "clickhouse_url": f"http://127.0.0.1:{clickhouse_port}",
-            "health_port": str(free_port()),
-            "log_format": "json",
-            "data_dir": str(directory),
-            **settings,
-        }
-        env |= {f"POSTLOOP_{name.upper()}": value for name, value in ours.items()}
-        argv = [str(python), "-m", variant.module, "recorder"]
-    else:
-        env |= {
-            "BENCH_BROKERS": brokers,
-            "BENCH_GROUP": group,
-            "BENCH_PREFIX": stack.PREFIX,
-            "BENCH_CLICKHOUSE_PORT": str(clickhouse_port),
-            "BENCH_STARTED_FILE": str(directory / "started"),
-            "BENCH_DATA_DIR": str(directory / "data"),
-        }
-        argv = [str(python), "-m", variant.module]
-    return Process(argv, log_path=directory / "consumer.log", env=env, cwd=directory)
-
-
 def _measure(bench: Bench, store: stack.Store, variant: Variant, directory: Path, *, python: Path) -> Figures:
     with ExitStack() as cleanup:
         consumer = cleanup.enter_context(
@@ -142,7 +110,7 @@ def _measure(bench: Bench, store: stack.Store, variant: Variant, directory: Path
         ours = cleanup.enter_context(meter.Sampler(consumer.pid))
         theirs = cleanup.enter_context(meter.Sampler(store.process.pid))
         end_at = _wait_for_rows(bench, store, consumer)
-        _check(bench.expected, store)
+        check_counts(bench.expected, store)
         log = consumer.log() if variant.is_product else ""
         start_at = meter.assigned_at(log) if variant.is_product else meter.started_at(directory / "started")
         if start_at is None:
@@ -178,8 +146,12 @@ def pause_s(*, missing: int) -> float:
     return _SELDOM_S if missing > _LARGEST_INSERT_ROWS else POLL_S
 
 
-def _check(expected: Counts, store: stack.Store) -> None:
-    """Wait until everything is counted as it must be: rollups and dead letters may follow the rows."""
+def check_counts(expected: Counts, store: stack.Store) -> None:
+    """Wait until everything is counted as it must be: rollups and dead letters may follow the rows.
+
+    Raises:
+        BenchError: It still is not after a while.
+    """
     deadline = time.monotonic() + _SETTLE_S
     while differences := expected.differences(store.counts()):
         if time.monotonic() > deadline:

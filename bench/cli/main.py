@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from bench.cli import classify, gate, latency, run
+from bench.cli import classify, gate, latency, recovery, run
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Benchmarks; docs/performance.md explains them."
@@ -15,6 +15,7 @@ app = typer.Typer(
 
 run.register(app)
 latency.register(app)
+recovery.register(app)
 classify.register(app)
 gate.register(app)
 
