@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from bench import meter, stack
@@ -61,6 +61,16 @@ class Result:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Course:
+    """The clock of a good run (Unix time), and what was sampled of both processes from their start to the end."""
+
+    start_at: float
+    end_at: float
+    consumer: list[meter.Sample]
+    clickhouse: list[meter.Sample]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Bench:
     """What all runs share.
 
@@ -83,20 +93,27 @@ class Bench:
 
 def run_once(bench: Bench, variant: Variant, *, round_number: int) -> Result:
     """Run a variant once; what goes wrong is in the result."""
-    directory = bench.directory / f"{variant.name}-{round_number}"
-    directory.mkdir(parents=True)
     try:
-        python = interpreter(variant.environment)
-        with stack.clickhouse(directory) as store:
-            figures = _measure(bench, store, variant, directory, python=python)
+        figures = figures_of(follow(bench, variant), record_count=bench.record_count)
         return Result(variant=variant.name, round_number=round_number, figures=figures)
     except PostloopError as error:
         return Result(variant=variant.name, round_number=round_number, failure=str(error))
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
-def _measure(bench: Bench, store: stack.Store, variant: Variant, directory: Path, *, python: Path) -> Figures:
+def follow(bench: Bench, variant: Variant) -> Course:
+    """Run a variant once and return its course.
+
+    Raises:
+        PostloopError: It did not end with exactly what it must store.
+    """
+    python = interpreter(variant.environment)
+    with TemporaryDirectory(dir=bench.directory, prefix=variant.name, ignore_cleanup_errors=True) as name:
+        directory = Path(name)
+        with stack.clickhouse(directory) as store:
+            return _follow(bench, store, variant, directory, python=python)
+
+
+def _follow(bench: Bench, store: stack.Store, variant: Variant, directory: Path, *, python: Path) -> Course:
     with ExitStack() as cleanup:
         consumer = cleanup.enter_context(
             start_consumer(
@@ -115,14 +132,20 @@ def _measure(bench: Bench, store: stack.Store, variant: Variant, directory: Path
         start_at = meter.assigned_at(log) if variant.is_product else meter.started_at(directory / "started")
         if start_at is None:
             raise BenchError("the start of the clock was not noted")
-    seconds, millions = end_at - start_at, bench.record_count / 1e6
+    return Course(start_at=start_at, end_at=end_at, consumer=ours.samples, clickhouse=theirs.samples)
+
+
+def figures_of(course: Course, *, record_count: int) -> Figures:
+    """Return the figures of a good run."""
+    start_at, end_at = course.start_at, course.end_at
+    seconds, millions = end_at - start_at, record_count / 1e6
     return Figures(
-        events_per_s=bench.record_count / seconds,
+        events_per_s=record_count / seconds,
         seconds=seconds,
-        cpu_consumer=meter.cpu_between(ours.samples, start_at, end_at) / millions,
-        cpu_clickhouse=meter.cpu_between(theirs.samples, start_at, end_at) / millions,
-        rss_consumer_mb=meter.peak_mb(ours.samples),
-        rss_clickhouse_mb=meter.peak_mb(theirs.samples),
+        cpu_consumer=meter.cpu_between(course.consumer, start_at, end_at) / millions,
+        cpu_clickhouse=meter.cpu_between(course.clickhouse, start_at, end_at) / millions,
+        rss_consumer_mb=meter.peak_mb(course.consumer),
+        rss_clickhouse_mb=meter.peak_mb(course.clickhouse),
     )
 
 

@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from bench.cli import classify, gate, latency, recovery, run
+from bench.cli import classify, gate, latency, memory, recovery, run
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Benchmarks; docs/performance.md explains them."
@@ -16,6 +16,7 @@ app = typer.Typer(
 run.register(app)
 latency.register(app)
 recovery.register(app)
+memory.register(app)
 classify.register(app)
 gate.register(app)
 

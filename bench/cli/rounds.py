@@ -14,7 +14,7 @@ from bench.running import Bench, Result, run_once
 from bench.workload import Plan, Tally, generate
 
 
-def load_topics(plan: Plan, brokers: str, place: Workplace) -> Tally:
+def _load_topics(plan: Plan, brokers: str, place: Workplace) -> Tally:
     """Produce the workload of a plan and return its counts."""
     tally, task = Tally(), place.bar.add_task("loading the topics", total=plan.event_count)
 
@@ -26,6 +26,19 @@ def load_topics(plan: Plan, brokers: str, place: Workplace) -> Tally:
     stack.load(brokers, generate(plan), partitions=plan.partition_count, on_record=count)
     place.bar.remove_task(task)
     return tally
+
+
+def loaded_bench(plan: Plan, brokers: str, place: Workplace, *, timeout_s: float) -> tuple[Bench, Tally]:
+    """Load the topics of a broker and return what runs on it share."""
+    tally = _load_topics(plan, brokers, place)
+    bench = Bench(
+        directory=place.directory,
+        brokers=brokers,
+        record_count=tally.record_count,
+        expected=tally.counts,
+        timeout_s=timeout_s,
+    )
+    return bench, tally
 
 
 @contextmanager
@@ -44,14 +57,7 @@ def run_variants(
     ready = [variant for variant in wanted if variant.name not in broken]
     results = [Result(variant=name, round_number=0, failure=reason) for name, reason in broken.items()]
     with stack.broker(place.directory, partitions=plan.partition_count) as brokers:
-        tally = load_topics(plan, brokers, place)
-        bench = Bench(
-            directory=place.directory,
-            brokers=brokers,
-            record_count=tally.record_count,
-            expected=tally.counts,
-            timeout_s=timeout_s,
-        )
+        bench, tally = loaded_bench(plan, brokers, place, timeout_s=timeout_s)
         for number in range(rounds if ready else 0):
             for variant in registry.rotated(ready, number):
                 with with_bar(bench, place, f"round {number + 1}/{rounds} {variant.name}") as watched:
