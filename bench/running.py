@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -15,7 +15,8 @@ from bench.consumers import start_consumer
 from bench.environments import interpreter
 from bench.processes import BenchError, Process
 from bench.registry import Variant
-from bench.workload import Counts
+from bench.templates import Template, copy_template
+from bench.workload import NOTHING, Counts
 from postloop.domain.errors import PostloopError
 
 POLL_S: Final = 0.02
@@ -81,6 +82,8 @@ class Bench:
         expected: What ClickHouse must hold at the end.
         timeout_s: A run that takes longer has failed.
         on_rows: Told the number of visible rows while a run lasts.
+        template: What is stored before the run; it counts neither as rows nor as expected. None: nothing.
+        settings: Of the recorder, by name; the others are the defaults.
     """
 
     directory: Path
@@ -89,6 +92,13 @@ class Bench:
     expected: Counts
     timeout_s: float
     on_rows: Callable[[int], None] = lambda _: None
+    template: Template | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def stored(self) -> Counts:
+        """What is counted before a run."""
+        return NOTHING if self.template is None else self.template.counts
 
 
 def run_once(bench: Bench, variant: Variant, *, round_number: int) -> Result:
@@ -109,6 +119,8 @@ def follow(bench: Bench, variant: Variant) -> Course:
     python = interpreter(variant.environment)
     with TemporaryDirectory(dir=bench.directory, prefix=variant.name, ignore_cleanup_errors=True) as name:
         directory = Path(name)
+        if bench.template is not None:
+            copy_template(bench.template, directory)
         with stack.clickhouse(directory) as store:
             return _follow(bench, store, variant, directory, python=python)
 
@@ -122,12 +134,13 @@ def _follow(bench: Bench, store: stack.Store, variant: Variant, directory: Path,
                 clickhouse_port=store.port,
                 directory=directory,
                 python=python,
+                **bench.settings,
             )
         )
         ours = cleanup.enter_context(meter.Sampler(consumer.pid))
         theirs = cleanup.enter_context(meter.Sampler(store.process.pid))
         end_at = _wait_for_rows(bench, store, consumer)
-        check_counts(bench.expected, store)
+        check_counts(bench.stored + bench.expected, store)
         log = consumer.log() if variant.is_product else ""
         start_at = meter.assigned_at(log) if variant.is_product else meter.started_at(directory / "started")
         if start_at is None:
@@ -153,7 +166,7 @@ def _wait_for_rows(bench: Bench, store: stack.Store, consumer: Process) -> float
     """Return the moment at which the last row was seen, as Unix time."""
     deadline = time.monotonic() + bench.timeout_s
     while True:
-        found, at = store.row_count(), time.time()
+        found, at = store.row_count() - bench.stored.rows, time.time()
         bench.on_rows(found)
         if found >= bench.expected.rows:
             return at

@@ -7,13 +7,14 @@ import sys
 
 import typer
 
-from bench.cli import classify, gate, latency, memory, recovery, run
+from bench.cli import classify, gate, growth, latency, memory, recovery, run
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Benchmarks; docs/performance.md explains them."
 )
 
 run.register(app)
+growth.register(app)
 latency.register(app)
 recovery.register(app)
 memory.register(app)
