@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -114,8 +113,13 @@ def _filled(setup: Setup, place: Workplace) -> Template:
         domain_count=setup.plan.domain_count,
         partition_count=setup.plan.partition_count,
     )
-    directory: Path = place.directory / f"stored-{setup.stored_rows}"
-    task = place.bar.add_task(f"storing {history.row_count:,} rows", total=history.row_count)
-    template = make_template(history, directory, on_rows=lambda rows: place.bar.update(task, completed=rows))
+    title = f"storing {history.row_count:,} rows"
+    task = place.bar.add_task(title, total=history.row_count)
+
+    def show(rows: int) -> None:
+        merging = ", merging" if rows == history.row_count else ""
+        place.bar.update(task, completed=rows, description=title + merging)
+
+    template = make_template(history, place.directory / f"stored-{history.row_count}", on_rows=show)
     place.bar.remove_task(task)
     return template
