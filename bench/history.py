@@ -24,7 +24,7 @@ from postloop.contracts.decode import decode_batch
 from postloop.domain.event_types import EventType, topic_name
 
 TOPIC_ID: Final = "stored-before"
-INSERT_ROWS: Final = 500_000
+INSERT_ROWS: Final = 200_000
 """Rows of one insert; each feeds the views, and is a part or two."""
 _SEED_COUNT: Final = 20_000
 _SEEDS: Final = "bench_seeds"

@@ -19,7 +19,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 # Wide enough for the table where the output is a file.
 out = Console(width=None if sys.stdout.isatty() else 140)
 err = Console(stderr=True)
-JsonFile = Annotated[Path | None, typer.Option("--json", help="Write every figure to this file.")]
+
+
+def _in_a_directory(path: Path | None) -> Path | None:
+    """Refuse a file that could not be written in the end, before anything is measured."""
+    if path is not None and not path.absolute().parent.is_dir():
+        raise typer.BadParameter(f"there is no directory {path.parent}")
+    return path
+
+
+JsonFile = Annotated[
+    Path | None,
+    typer.Option("--json", help="Write every figure to this file.", callback=_in_a_directory),
+]
 Timeout = Annotated[float, typer.Option("--timeout-s", help="Longest time of one run.")]
 
 

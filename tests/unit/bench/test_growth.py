@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 from bench import growth
+from bench.cli.main import app
 from bench.growth import AXES, STORED_ROWS, Case, Run, cases_of, names_of, setups_of
 from bench.history import History
 from bench.registry import UnknownNameError, chosen_names
@@ -13,6 +14,7 @@ from bench.running import Figures, Result
 from bench.stats import Spread
 from bench.workload import Plan
 from rich.console import Console
+from typer.testing import CliRunner
 
 from postloop.settings import Settings
 
@@ -90,3 +92,14 @@ def test_a_failed_run_has_no_figure_and_is_told() -> None:
 def test_an_unknown_axis_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="did you mean partitions"):
         chosen_names("domains,partition", AXES)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["growth", "--axes", "domain"], id="unknown axis"),
+        pytest.param(["growth", "--json", "/nowhere/at/all.json"], id="a file without a directory"),
+    ],
+)
+def test_what_cannot_end_well_is_not_begun(arguments: list[str]) -> None:
+    assert CliRunner().invoke(app, arguments).exit_code == 2
