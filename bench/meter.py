@@ -64,7 +64,12 @@ def cpu_between(samples: Sequence[Sample], start_at: float, end_at: float) -> fl
 
 def peak_mb(samples: Sequence[Sample]) -> float:
     """Return the largest resident memory of the samples, in MB."""
-    return max((sample.rss_bytes for sample in samples), default=0) / _MB
+    return max(map(megabytes, samples), default=0.0)
+
+
+def megabytes(sample: Sample) -> float:
+    """Return the resident memory of a sample, in MB."""
+    return sample.rss_bytes / _MB
 
 
 def assigned_at(log: str) -> float | None:

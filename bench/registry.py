@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from postloop.domain.errors import PostloopError
 
+Thing = TypeVar("Thing")
 
-class UnknownVariantError(PostloopError):
-    """A name on the command line is none of the variants."""
+
+class UnknownNameError(PostloopError):
+    """A name on the command line is none of those there are."""
 
 
 @dataclass(frozen=True)
@@ -54,18 +57,27 @@ def chosen(names: str) -> list[Variant]:
     """Return the variants of a comma-separated list, without repeats; empty text means all.
 
     Raises:
-        UnknownVariantError: A name is none of them.
+        UnknownNameError: A name is none of them.
+    """
+    return [VARIANTS[name] for name in chosen_names(names, VARIANTS)]
+
+
+def chosen_names(names: str, known: Collection[str]) -> list[str]:
+    """Return the names of a comma-separated list, without repeats; empty text means all that are known.
+
+    Raises:
+        UnknownNameError: A name is none of them.
     """
     wanted = list(dict.fromkeys(name.strip() for name in names.split(",") if name.strip()))
     for name in wanted:
-        if name not in VARIANTS:
-            near = difflib.get_close_matches(name, VARIANTS, n=1)
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            raise UnknownVariantError(f"{name!r} is not one of {', '.join(VARIANTS)}{hint}")
-    return [VARIANTS[name] for name in wanted or VARIANTS]
+            raise UnknownNameError(f"{name!r} is not one of {', '.join(known)}{hint}")
+    return wanted or list(known)
 
 
-def rotated(variants: list[Variant], round_number: int) -> list[Variant]:
-    """Return the order of a round (counted from 0): every round starts one variant later."""
-    place = round_number % len(variants)
-    return variants[place:] + variants[:place]
+def rotated(things: list[Thing], round_number: int) -> list[Thing]:
+    """Return the order of a round (counted from 0): every round starts one thing later."""
+    place = round_number % len(things)
+    return things[place:] + things[:place]

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from bench import meter, stack
+from bench.consumers import start_consumer
 from bench.environments import interpreter
-from bench.processes import BenchError, Process, free_port
+from bench.processes import BenchError, Process
 from bench.registry import Variant
-from bench.workload import Counts
+from bench.templates import Template, copy_template
+from bench.workload import NOTHING, Counts
 from postloop.domain.errors import PostloopError
 
 POLL_S: Final = 0.02
@@ -61,6 +62,16 @@ class Result:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Course:
+    """The clock of a good run (Unix time), and what was sampled of both processes from their start to the end."""
+
+    start_at: float
+    end_at: float
+    consumer: list[meter.Sample]
+    clickhouse: list[meter.Sample]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Bench:
     """What all runs share.
 
@@ -71,6 +82,8 @@ class Bench:
         expected: What ClickHouse must hold at the end.
         timeout_s: A run that takes longer has failed.
         on_rows: Told the number of visible rows while a run lasts.
+        template: What is stored before the run; it counts neither as rows nor as expected. None: nothing.
+        settings: Of the recorder, by name; the others are the defaults.
     """
 
     directory: Path
@@ -79,56 +92,40 @@ class Bench:
     expected: Counts
     timeout_s: float
     on_rows: Callable[[int], None] = lambda _: None
+    template: Template | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def stored(self) -> Counts:
+        """What is counted before a run."""
+        return NOTHING if self.template is None else self.template.counts
 
 
 def run_once(bench: Bench, variant: Variant, *, round_number: int) -> Result:
     """Run a variant once; what goes wrong is in the result."""
-    directory = bench.directory / f"{variant.name}-{round_number}"
-    directory.mkdir(parents=True)
     try:
-        python = interpreter(variant.environment)
-        with stack.clickhouse(directory) as store:
-            figures = _measure(bench, store, variant, directory, python=python)
+        figures = figures_of(follow(bench, variant), record_count=bench.record_count)
         return Result(variant=variant.name, round_number=round_number, figures=figures)
     except PostloopError as error:
         return Result(variant=variant.name, round_number=round_number, failure=str(error))
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
 
 
-def start_consumer(
-    variant: Variant, *, brokers: str, clickhouse_port: int, directory: Path, python: Path, **settings: str
-) -> Process:
-    """Start a variant's process in a consumer group of its own."""
-    group = f"bench-{variant.name}-{uuid.uuid4().hex[:8]}"
-    env = stack.clean_environment()
-    if variant.is_product:
-        ours = {
-            "kafka_brokers": brokers,
-            "topic_prefix": stack.PREFIX,
-            "group_prefix": group,
-            "clickhouse_url": f"http://127.0.0.1:{clickhouse_port}",
-            "health_port": str(free_port()),
-            "log_format": "json",
-            "data_dir": str(directory),
-            **settings,
-        }
-        env |= {f"POSTLOOP_{name.upper()}": value for name, value in ours.items()}
-        argv = [str(python), "-m", variant.module, "recorder"]
-    else:
-        env |= {
-            "BENCH_BROKERS": brokers,
-            "BENCH_GROUP": group,
-            "BENCH_PREFIX": stack.PREFIX,
-            "BENCH_CLICKHOUSE_PORT": str(clickhouse_port),
-            "BENCH_STARTED_FILE": str(directory / "started"),
-            "BENCH_DATA_DIR": str(directory / "data"),
-        }
-        argv = [str(python), "-m", variant.module]
-    return Process(argv, log_path=directory / "consumer.log", env=env, cwd=directory)
+def follow(bench: Bench, variant: Variant) -> Course:
+    """Run a variant once and return its course.
+
+    Raises:
+        PostloopError: It did not end with exactly what it must store.
+    """
+    python = interpreter(variant.environment)
+    with TemporaryDirectory(dir=bench.directory, prefix=variant.name, ignore_cleanup_errors=True) as name:
+        directory = Path(name)
+        if bench.template is not None:
+            copy_template(bench.template, directory)
+        with stack.clickhouse(directory) as store:
+            return _follow(bench, store, variant, directory, python=python)
 
 
-def _measure(bench: Bench, store: stack.Store, variant: Variant, directory: Path, *, python: Path) -> Figures:
+def _follow(bench: Bench, store: stack.Store, variant: Variant, directory: Path, *, python: Path) -> Course:
     with ExitStack() as cleanup:
         consumer = cleanup.enter_context(
             start_consumer(
@@ -137,24 +134,31 @@ def _measure(bench: Bench, store: stack.Store, variant: Variant, directory: Path
                 clickhouse_port=store.port,
                 directory=directory,
                 python=python,
+                **bench.settings,
             )
         )
         ours = cleanup.enter_context(meter.Sampler(consumer.pid))
         theirs = cleanup.enter_context(meter.Sampler(store.process.pid))
         end_at = _wait_for_rows(bench, store, consumer)
-        _check(bench.expected, store)
+        check_counts(bench.stored + bench.expected, store)
         log = consumer.log() if variant.is_product else ""
         start_at = meter.assigned_at(log) if variant.is_product else meter.started_at(directory / "started")
         if start_at is None:
             raise BenchError("the start of the clock was not noted")
-    seconds, millions = end_at - start_at, bench.record_count / 1e6
+    return Course(start_at=start_at, end_at=end_at, consumer=ours.samples, clickhouse=theirs.samples)
+
+
+def figures_of(course: Course, *, record_count: int) -> Figures:
+    """Return the figures of a good run."""
+    start_at, end_at = course.start_at, course.end_at
+    seconds, millions = end_at - start_at, record_count / 1e6
     return Figures(
-        events_per_s=bench.record_count / seconds,
+        events_per_s=record_count / seconds,
         seconds=seconds,
-        cpu_consumer=meter.cpu_between(ours.samples, start_at, end_at) / millions,
-        cpu_clickhouse=meter.cpu_between(theirs.samples, start_at, end_at) / millions,
-        rss_consumer_mb=meter.peak_mb(ours.samples),
-        rss_clickhouse_mb=meter.peak_mb(theirs.samples),
+        cpu_consumer=meter.cpu_between(course.consumer, start_at, end_at) / millions,
+        cpu_clickhouse=meter.cpu_between(course.clickhouse, start_at, end_at) / millions,
+        rss_consumer_mb=meter.peak_mb(course.consumer),
+        rss_clickhouse_mb=meter.peak_mb(course.clickhouse),
     )
 
 
@@ -162,7 +166,7 @@ def _wait_for_rows(bench: Bench, store: stack.Store, consumer: Process) -> float
     """Return the moment at which the last row was seen, as Unix time."""
     deadline = time.monotonic() + bench.timeout_s
     while True:
-        found, at = store.row_count(), time.time()
+        found, at = store.row_count() - bench.stored.rows, time.time()
         bench.on_rows(found)
         if found >= bench.expected.rows:
             return at
@@ -178,8 +182,12 @@ def pause_s(*, missing: int) -> float:
     return _SELDOM_S if missing > _LARGEST_INSERT_ROWS else POLL_S
 
 
-def _check(expected: Counts, store: stack.Store) -> None:
-    """Wait until everything is counted as it must be: rollups and dead letters may follow the rows."""
+def check_counts(expected: Counts, store: stack.Store) -> None:
+    """Wait until everything is counted as it must be: rollups and dead letters may follow the rows.
+
+    Raises:
+        BenchError: It still is not after a while.
+    """
     deadline = time.monotonic() + _SETTLE_S
     while differences := expected.differences(store.counts()):
         if time.monotonic() > deadline:

@@ -90,7 +90,7 @@ async def _send(producer: AIOKafkaProducer, place: tuple[str, int], batch: Any) 
 
 
 class Store:
-    """A fresh ClickHouse server with the project's tables and views."""
+    """A running ClickHouse server with the project's tables and views."""
 
     def __init__(self, process: Process, settings: Settings) -> None:
         self.process = process
@@ -123,11 +123,16 @@ class Store:
         return rows
 
 
+def data_directory(directory: Path) -> Path:
+    """Return where a server that runs on `directory` keeps its data."""
+    return directory / "clickhouse"
+
+
 @contextmanager
 def clickhouse(directory: Path) -> Iterator[Store]:
-    """Run the embedded ClickHouse server on a new directory, migrated."""
+    """Run the embedded ClickHouse server on a directory, new or copied, migrated."""
     port = free_port()
-    argv = [sys.executable, "-m", "postloop.embedded.chserver", "--path", str(directory / "clickhouse")]
+    argv = [sys.executable, "-m", "postloop.embedded.chserver", "--path", str(data_directory(directory))]
     settings = Settings(
         _env_file=None,
         clickhouse_url=f"http://127.0.0.1:{port}",

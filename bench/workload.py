@@ -77,10 +77,18 @@ class Counts:
     rollup_events: int
     unique_opens: int
 
+    def __add__(self, other: Counts) -> Counts:
+        """Return the counts of two sets of events that share none."""
+        mine, theirs = asdict(self), asdict(other)
+        return Counts(**{name: mine[name] + theirs[name] for name in mine})
+
     def differences(self, found: Counts) -> list[str]:
         """Return one sentence for each number of `found` that is not as it must be."""
         wanted, got = asdict(self), asdict(found)
         return [f"{name} is {got[name]}, not {wanted[name]}" for name in wanted if got[name] != wanted[name]]
+
+
+NOTHING: Final = Counts(rows=0, dead_letters=0, rollup_events=0, unique_opens=0)
 
 
 class Tally:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from bench.classify import FUZZ_CHARS, fuzz, measure, measure_file
-from bench.cli import app
+from bench.cli.main import app
 from typer.testing import CliRunner
 
 from postloop.domain.bounce import Bounce

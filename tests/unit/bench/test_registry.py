@@ -2,7 +2,7 @@
 
 import pytest
 from bench.environments import ROOT
-from bench.registry import VARIANTS, UnknownVariantError, Variant, chosen, rotated
+from bench.registry import VARIANTS, UnknownNameError, Variant, chosen, rotated
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,7 +37,7 @@ def test_names_are_taken_once_and_in_the_order_given() -> None:
 
 def test_an_unknown_name_is_refused_with_the_names_there_are() -> None:
     with pytest.raises(
-        UnknownVariantError, match=r"'confluen' is not one of postloop.*did you mean confluent\?"
+        UnknownNameError, match=r"'confluen' is not one of postloop.*did you mean confluent\?"
     ):
         chosen("postloop,confluen")
 

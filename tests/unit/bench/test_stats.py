@@ -3,9 +3,10 @@
 from itertools import pairwise
 
 import pytest
-from bench.latency import Watch, summarize
+from bench.latency import summarize
 from bench.meter import Sample, assigned_at, cpu_between, peak_mb
 from bench.stats import Spread, ratios, spread
+from bench.watching import Watch
 from hypothesis import given
 from hypothesis import strategies as st
 

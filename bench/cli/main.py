@@ -1,0 +1,29 @@
+"""`python -m bench`: puts the commands together."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+import typer
+
+from bench.cli import chart, classify, gate, growth, latency, memory, recovery, run
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, help="Benchmarks; docs/performance.md explains them."
+)
+
+run.register(app)
+growth.register(app)
+latency.register(app)
+recovery.register(app)
+memory.register(app)
+classify.register(app)
+gate.register(app)
+chart.register(app)
+
+
+@app.callback()
+def main() -> None:
+    """Leave by way of an exception when told to stop: whatever was started is then stopped too."""
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
