@@ -1,87 +1,11 @@
-"""`python -m postloop_streams ROLE`: reads the settings, puts the role together and runs it until a signal."""
+"""`python -m postloop_streams ROLE`."""
 
-from __future__ import annotations
-
-import contextlib
-import ctypes
 import gc
-import logging
 import sys
-from typing import Final
 
-import faust
-import pyarrow as pa
+# The imports make a hundred thousand objects that stay: looking among them for garbage took a quarter of the start.
+gc.disable()
 
-from postloop.adapters.telemetry import configure, get_logger
-from postloop.domain.errors import PostloopError
-from postloop.settings import Settings, SettingsError, load_settings
-from postloop_streams.recorder.app import RecorderApp
+from postloop_streams.worker import main  # noqa: E402
 
-ROLES: Final = {"recorder": RecorderApp}
-EXIT_USAGE: Final = 2
-EXIT_UNREACHABLE: Final = 3
-# <malloc.h>
-_M_ARENA_MAX: Final = -8
-
-
-def main(arguments: list[str]) -> int:
-    """Run one role; return the exit code."""
-    if len(arguments) != 1 or arguments[0] not in ROLES:
-        print(f"error: name one role: {', '.join(ROLES)}", file=sys.stderr)  # noqa: T201
-        return EXIT_USAGE
-    try:
-        settings = load_settings()
-        configure(settings)
-        quieten_faust(settings)
-        role = ROLES[arguments[0]](settings)
-        problems = role.check()
-    except SettingsError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        return EXIT_USAGE
-    except PostloopError as error:
-        print(f"error: {error}", file=sys.stderr)  # noqa: T201
-        return EXIT_UNREACHABLE
-    for problem in problems:
-        print(f"error: {problem}", file=sys.stderr)  # noqa: T201
-    if problems:
-        return EXIT_UNREACHABLE
-    tune_garbage_collector()
-    tune_allocators()
-    get_logger("postloop").info("worker_starting", role=arguments[0], brokers=settings.kafka_brokers)
-    worker = faust.Worker(role.app, loglevel=settings.log_level, quiet=True, override_logging=False)
-    # It writes terminal codes between the log lines.
-    worker.spinner = None
-    worker.execute_from_commandline()
-    return 0
-
-
-def quieten_faust(settings: Settings) -> None:
-    """Keep the comings and goings of Faust's forty services out of the log, unless somebody debugs them."""
-    if settings.log_level != "debug":
-        for name in ("faust", "mode", "postloop_streams.transport"):
-            logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def tune_garbage_collector() -> None:
-    """Keep the collector from walking the start-up heap and every young event again and again.
-
-    Measured: with the default thresholds validation costs three times as much.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(200_000, 50, 1000)
-
-
-def tune_allocators() -> None:
-    """Give memory back after a burst, so that a worker stays as large as its work.
-
-    Arrow's own pool and glibc's arenas (one per thread and core) keep what they once had: a worker that caught up
-    after an outage stayed 70 MB larger.
-    """
-    pa.set_memory_pool(pa.system_memory_pool())
-    with contextlib.suppress(OSError, AttributeError):  # only glibc has it
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+sys.exit(main(sys.argv[1:]))

@@ -16,7 +16,7 @@ from pathlib import Path
 TIMEOUT_S = 60.0
 _WIDTH = 120
 _forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(["postloop.cli.main", "postloop_streams.__main__", __name__])
+_forks.set_forkserver_preload(["postloop.cli.main", "postloop_streams.worker", __name__])
 
 
 def run_postloop(*arguments: str, env: Mapping[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -44,7 +44,7 @@ def _run(argv: list[str], env: Mapping[str, str], cwd: Path) -> subprocess.Compl
 def _become(argv: list[str], env: Mapping[str, str], cwd: Path, out: Path, err: Path) -> None:
     from postloop.cli import common
     from postloop.cli.main import main as postloop
-    from postloop_streams.__main__ import main as role
+    from postloop_streams.worker import main as role
 
     os.environ.clear()
     os.environ.update(env)
