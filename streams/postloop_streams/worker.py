@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import gc
 import logging
+import signal
 import sys
 from typing import Final
 
@@ -47,6 +48,9 @@ def main(arguments: list[str]) -> int:
         return EXIT_UNREACHABLE
     tune_garbage_collector()
     tune_allocators()
+    # Faust listens for signals once its loop runs: who is told to stop before that ends as well as later.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: sys.exit(0))
     get_logger("postloop").info("worker_starting", role=arguments[0], brokers=settings.kafka_brokers)
     worker = faust.Worker(role.app, loglevel=settings.log_level, quiet=True, override_logging=False)
     # It writes terminal codes between the log lines.

@@ -1,0 +1,35 @@
+"""The process around a role, before and behind Faust."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+# A role that has nothing to do, in a worker that is told to stop before Faust listens for signals.
+_STOPPED_EARLY = """
+import os, sys
+from postloop_streams import worker
+
+class Role:
+    app = None
+    def __init__(self, settings): pass
+    def check(self): return []
+
+worker.ROLES["recorder"] = Role
+worker.faust.Worker = lambda *_, **__: os.kill(os.getpid(), int(sys.argv[1]))
+sys.exit(worker.main(["recorder"]))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_before_faust_listens_is_a_stop(number: signal.Signals) -> None:
+    env = {name: value for name, value in os.environ.items() if not name.startswith("POSTLOOP_")}
+    done = subprocess.run(
+        [sys.executable, "-c", _STOPPED_EARLY, str(number.value)], env=env, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
