@@ -109,8 +109,9 @@ def _why_not_reached(settings: Settings, failures: list[Exception]) -> Unavailab
                 f"{where} does not offer the SASL mechanism {mechanism}", code=type(failure).__name__
             )
     if settings.kafka_username and any("disconnected" in str(failure) for failure in failures):
-        # Apache Kafka closes right after it refused a password: the refusal is read about every other time.
-        why = f"the user {settings.kafka_username!r} or its password is wrong, or the port is another"
+        # Apache Kafka closes right after it refused a login: the refusal is read about every other time.
+        wrong = f"the user {settings.kafka_username!r} or its password is wrong"
+        why = f"{wrong}, {settings.kafka_sasl_mechanism} is not offered, or the port is another"
         return UnavailableError(f"{where} ended the connection while logging in: {why}")
     return UnavailableError(f"{where} cannot be reached: {_reason(settings, failures)}")
 
