@@ -16,7 +16,7 @@ _ALONE = ("tests/integration/test_exactness.py", "tests/integration/test_up.py")
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # Always the same examples, and more of them: a red build must be red again when it is looked at.
 settings.register_profile(
-    "ci", max_examples=200, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "ci", max_examples=300, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile(os.environ.get("POSTLOOP_TEST_PROFILE", "default"))
 
