@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -26,10 +27,10 @@ sys.exit(worker.main(["recorder"]))
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_before_faust_listens_is_a_stop(number: signal.Signals) -> None:
+def test_a_stop_before_faust_listens_is_a_stop(number: signal.Signals, tmp_path: Path) -> None:
     env = {name: value for name, value in os.environ.items() if not name.startswith("POSTLOOP_")}
-    done = subprocess.run(
-        [sys.executable, "-c", _STOPPED_EARLY, str(number.value)], env=env, capture_output=True, text=True
-    )
+    argv = [sys.executable, "-c", _STOPPED_EARLY, str(number.value)]
+    # In a directory of its own: neither an .env nor a running stack of the checkout may be found.
+    done = subprocess.run(argv, env=env, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
