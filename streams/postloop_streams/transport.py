@@ -23,6 +23,7 @@ from itertools import chain
 from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaConsumer
+from aiokafka.protocol.group import SyncGroupRequest
 from aiokafka.structs import ConsumerRecord
 from faust.topics import Topic
 from faust.transport.consumer import ensure_TP
@@ -152,7 +153,29 @@ def _resume(coroutine: Coroutine[Any, Any, None], pending: Any) -> Generator[Any
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
-    """Faust's consumer thread with a shorter fetch wait and smaller answers."""
+    """Faust's consumer thread with a shorter fetch wait and smaller answers, which notes when it joined its group.
+
+    Attributes:
+        joined_at_s: When the request was sent that the broker answered with the present assignment; monotonic
+            seconds, None before the first one.
+    """
+
+    joined_at_s: float | None = None
+
+    async def on_start(self) -> None:
+        """Start the consumer and watch how it joins."""
+        await super().on_start()
+        coordinator = self._consumer._coordinator
+        send: Callable[[Any], Awaitable[Any]] = coordinator._send_req
+
+        async def noting(request: Any) -> Any:
+            sent_at_s = time.monotonic()
+            response = await send(request)
+            if isinstance(request, SyncGroupRequest) and response.error_code == 0:
+                self.joined_at_s = sent_at_s
+            return response
+
+        coordinator._send_req = noting
 
     def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
@@ -444,7 +467,14 @@ class Lease:
         return self._confirmed_at_s + self._session_timeout_s - self._now_s()
 
     def watch(self, consumer: driver.Consumer) -> None:
-        """Confirm the lease at every answered heartbeat of the consumer from now on."""
+        """Confirm the lease at every answered heartbeat of the consumer from now on, and now by its joining.
+
+        Not by the moment of this call: a process that was stopped between the answer to its joining and this has
+        lost its partitions meanwhile. On Faust's own transport the first heartbeat must be waited for.
+        """
+        joined_at_s: float | None = getattr(consumer._thread, "joined_at_s", None)
+        if joined_at_s is not None:
+            self.confirm(joined_at_s)
         coordinator = consumer._thread._ensure_consumer()._coordinator
         heartbeat: Callable[[], Awaitable[bool]] = coordinator._do_heartbeat
         if getattr(heartbeat, "confirms_lease", False):

@@ -50,6 +50,9 @@ FINGERPRINTS: dict[str, tuple[Callable[..., Any], str]] = {
     "what streams skip and ack": (streams.Stream._py_aiter, "beb88b40ccd3"),
     "seeking after table recovery": (recovery.Recovery.on_recovery_completed, "cd8604c016ec"),
     "resuming after a rebalance": (recovery.Recovery._resume_streams, "12032bac421b"),
+    "the start of the consumer": (driver.AIOKafkaConsumerThread.on_start, "cf944d7f5225"),
+    "requests to the coordinator": (coordinator.GroupCoordinator._send_req, "dc8860a28835"),
+    "joining": (coordinator.CoordinatorGroupRebalance._send_sync_group_request, "4676545122fc"),
     "heartbeats": (coordinator.GroupCoordinator._do_heartbeat, "0fdf1386079b"),
 }
 

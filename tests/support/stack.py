@@ -173,7 +173,8 @@ class Stack:
         self.wait_stored(len(traffic.events))
         raw = Counter(dict(self.rows("SELECT event_id, count() FROM events GROUP BY event_id")))
         expected = Counter(event["event_id"] for event in traffic.events)
-        assert (len(expected - raw), len(raw - expected)) == (0, 0), "missing, double"
+        missing, double = len(expected - raw), len(raw - expected)
+        assert (missing, double) == (0, 0)
         # A raw row can be seen a moment before its rollups; a comparison that was queued may still be due.
         wait_until(lambda: not self._open_checks(), timeout_s=60, what="the queued hours to be compared")
         for table, form in (("rollup_minute", "%Y-%m-%d %H:%M"), ("rollup_hour", "%Y-%m-%d %H:00")):

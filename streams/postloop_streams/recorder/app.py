@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-import time
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -123,7 +122,6 @@ class RecorderApp:
         consumer = self.app.consumer
         self._was_assigned = True
         self._lease.watch(consumer)
-        self._lease.confirm(time.monotonic())
         tps = [tp for tp in assigned if tp.topic in self._topics]
         committed = await committed_offsets(consumer, tps)
         wanted = {(tp.topic, tp.partition): committed.get(tp, 0) for tp in tps}
