@@ -32,7 +32,7 @@ _COMMENTS = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)
 # Views read their tables with the rights of whoever migrated: a reader needs rights on the views only.
 _VIEW_RIGHTS: Final = "DEFINER = CURRENT_USER SQL SECURITY DEFINER"
 # Parts that stand in a text as they are.
-_PLAIN_PARTS: Final = ("pool_sums", "verdict_columns", "bounce_dimensions")
+_PLAIN_PARTS: Final = ("pool_sums", "verdict_columns", "bounce_dimensions", "blocks_now")
 # What the rollups count since the last migration that changed it.
 _CURRENT_SELECT: Final = "rollup_select_v2"
 _NOW: Final = "now64(3, 'UTC')"
@@ -106,12 +106,20 @@ class Window:
 
     def condition(self, as_of: str) -> str:
         """Return the condition on `bucket`, once more on its day or week: only that prunes by the sorting key."""
-        until = f"toDateTime({self.floor}({as_of}, 'UTC'), 'UTC')"
-        begin = f"{until} - {self.length}"
+        begin, until = self._ends(as_of)
         return (
             f"bucket >= {begin} AND bucket < {until} "
             f"AND {self.day}(bucket) >= {self.day}({begin}) AND {self.day}(bucket) <= {self.day}({until})"
         )
+
+    def occurred(self, as_of: str) -> str:
+        """Return the condition on `occurred_at` of raw events, which says the same of their buckets."""
+        begin, until = self._ends(as_of)
+        return f"occurred_at >= {begin} AND occurred_at < {until}"
+
+    def _ends(self, as_of: str) -> tuple[str, str]:
+        until = f"toDateTime({self.floor}({as_of}, 'UTC'), 'UTC')"
+        return f"{until} - {self.length}", until
 
 
 WINDOWS: Final = (
@@ -254,6 +262,7 @@ def _per_window(body: str, as_of: str, layout: Layout) -> str:
             .replace("{{window}}", f"'{window.name}'")
             .replace("{{rollup}}", layout.readable(window.rollup))
             .replace("{{in_window}}", window.condition(as_of))
+            .replace("{{occurred_in_window}}", window.occurred(as_of))
             for window in WINDOWS
         )
 
