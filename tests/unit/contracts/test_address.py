@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from postloop.contracts.address import _by_library, canonical_recipient
-from postloop.domain.recipient import fast_canonical
+from postloop.domain.recipient import fast_canonical, is_redacted
 
 ATEXT = string.ascii_letters + string.digits + "!#$%&'*+/=?^_`{|}~-"
 local_parts = st.one_of(
@@ -106,6 +106,9 @@ def test_a_public_name_is_judged_as_the_library_judges_it(text: str) -> None:
     except EmailNotValidError:
         return
     recipient = canonical_recipient(text)
+    if is_redacted(text):  # `*@example.org` is a valid address, and what feedback loops write instead of one
+        assert not recipient.valid
+        return
     assert recipient.valid
     assert recipient.domain == answer.ascii_domain
 
