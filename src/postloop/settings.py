@@ -28,6 +28,8 @@ PREFIX: Final = "POSTLOOP_"
 STACK_FILE: Final = "stack.json"
 # Names under this prefix belong to the test suite and are none of the product's business.
 _FOREIGN_PREFIX: Final = "POSTLOOP_TEST_"
+_SHORTEST_HASH_KEY: Final = 16
+_LARGEST_FACTOR: Final = 1_000.0
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNIT_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -138,6 +140,27 @@ class Settings(BaseSettings):
     )
     invalid_window: int = Field(5_000, ge=10, description="Records over which invalid_max_ratio is measured")
 
+    # -- Blocklist ---------------------------------------------------------------------------------------------
+    blocklist_lease: Duration = Field(
+        timedelta(days=14), description="How long a hard bounce for the recipient's fault blocks"
+    )
+    blocklist_lease_by_reason: str = Field(
+        "", description="Other durations for some reasons, like host_unknown=3d,mailbox_full=7d"
+    )
+    blocklist_escalation: str = Field(
+        "",
+        description="Factors on the leases of an address that follow each other, like 1,2,4; empty: all equal",
+    )
+    blocklist_release_on_delivery: bool = Field(
+        False, description="A delivery after the bounce ends the block"
+    )
+    blocklist_recipient_form: Literal["clear", "hmac-sha256"] = Field(
+        "clear", description="How addresses stand in blocklist topics and tables; hmac-sha256 needs a key"
+    )
+    blocklist_hash_key: SecretStr = Field(
+        SecretStr(""), description="Key of the hashed form; who loses it cannot look anybody up any more"
+    )
+
     # -- Serving and logs --------------------------------------------------------------------------------------
     health_host: str = Field("127.0.0.1", description="Address on which a worker serves its health")
     health_port: Port = Field(8090, description="/health, /ready and /metrics of a worker; 0: any free port")
@@ -172,6 +195,7 @@ class Settings(BaseSettings):
     def _agree(self) -> Self:
         self._check_kafka_security()
         self._check_ca_files()
+        self._check_blocklist()
         if (
             urlsplit(self.clickhouse_url).scheme not in ("http", "https")
             or not urlsplit(self.clickhouse_url).hostname
@@ -215,6 +239,45 @@ class Settings(BaseSettings):
             path: Path | None = getattr(self, name)
             if path is not None:
                 _require_certificates(name, path)
+
+    def _check_blocklist(self) -> None:
+        hashed = self.blocklist_recipient_form == "hmac-sha256"
+        key = self.blocklist_hash_key.get_secret_value()
+        if hashed and len(key) < _SHORTEST_HASH_KEY:
+            raise ValueError(
+                "blocklist_recipient_form=hmac-sha256 needs blocklist_hash_key "
+                f"of {_SHORTEST_HASH_KEY} characters or more"
+            )
+        if key and not hashed:
+            raise ValueError(
+                "blocklist_hash_key is set but blocklist_recipient_form is clear: nothing would be hashed"
+            )
+        _ = self.blocklist_leases, self.blocklist_escalation_factors
+
+    @property
+    def blocklist_leases(self) -> dict[str, timedelta]:
+        """The durations of blocklist_lease_by_reason, by reason; the names are checked by who uses them."""
+        leases = {}
+        for part in filter(None, (text.strip() for text in self.blocklist_lease_by_reason.split(","))):
+            reason, _, text = part.partition("=")
+            lease = parse_duration(text)
+            if not reason.strip("_").isalpha() or not isinstance(lease, timedelta) or lease <= timedelta(0):
+                raise ValueError(f"blocklist_lease_by_reason is a list like host_unknown=3d: {part!r}")
+            leases[reason] = lease
+        return leases
+
+    @property
+    def blocklist_escalation_factors(self) -> tuple[float, ...]:
+        """The factors of blocklist_escalation."""
+        try:
+            factors = tuple(float(text) for text in self.blocklist_escalation.split(",") if text.strip())
+        except ValueError:
+            factors = (0.0,)
+        if any(not 0 < factor < _LARGEST_FACTOR for factor in factors):
+            raise ValueError(
+                f"blocklist_escalation is a list of factors like 1,2,4: {self.blocklist_escalation!r}"
+            )
+        return factors
 
     @property
     def kafka_uses_tls(self) -> bool:

@@ -104,6 +104,46 @@ class RecorderMetrics:
         )
 
 
+class BlocklistMetrics:
+    """Metrics of the blocklist role, in a registry of their own."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or CollectorRegistry()
+        self.blocklist_signals_total = Counter(
+            "blocklist_signals_total",
+            "Facts about addresses that were routed to the owner of the address, by the topic they came from",
+            ["topic"],
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
+        self.blocklist_changes_total = Counter(
+            "blocklist_changes_total",
+            "Changes published: inserted, extended or expired",
+            ["change"],
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
+        self.blocklist_entries = Gauge(
+            "blocklist_entries",
+            "Addresses of which this worker knew something when its partitions were opened",
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
+        self.blocklist_restored_entries = Gauge(
+            "blocklist_restored_entries",
+            "Entries that this worker restored from ClickHouse because its changelog was empty",
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
+        self.blocklist_journal_unstored_rows = Gauge(
+            "blocklist_journal_unstored_rows",
+            "Rows read from the topics and not stored in ClickHouse yet",
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
+        register_build_info(self.registry)
+
+
 class StackMetrics:
     """Metrics of `postloop up` about the processes it runs."""
 

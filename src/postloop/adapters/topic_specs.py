@@ -8,10 +8,12 @@ from datetime import timedelta
 from typing import Final
 
 from postloop.domain.event_types import (
+    BLOCKLIST_CHANGELOG_TOPIC,
     BLOCKLIST_COMMAND_TOPIC,
     BLOCKLIST_EXPIRE_TOPIC,
     BLOCKLIST_INSERT_TOPIC,
     BLOCKLIST_REPLY_TOPIC,
+    BLOCKLIST_SIGNAL_TOPIC,
     BLOCKLIST_STATE_TOPIC,
     DEADLETTER_TOPIC,
     DELIVERY_ALERT_TOPIC,
@@ -59,6 +61,8 @@ def wanted_topics(settings: Settings) -> tuple[TopicSpec, ...]:
         _spec(settings, BLOCKLIST_STATE_TOPIC, "the blocklist, one record an entry", compacted=True),
         _spec(settings, BLOCKLIST_COMMAND_TOPIC, "requests to block or release"),
         _spec(settings, BLOCKLIST_REPLY_TOPIC, "answers to those requests"),
+        _spec(settings, BLOCKLIST_SIGNAL_TOPIC, "internal: signals by address"),
+        _spec(settings, BLOCKLIST_CHANGELOG_TOPIC, "internal: state of the blocklist role", compacted=True),
         _spec(settings, REPUTATION_CHANGE_TOPIC, "grades of sender domains that changed"),
         _spec(settings, DELIVERY_ALERT_TOPIC, "outages, delays and silence"),
     ]

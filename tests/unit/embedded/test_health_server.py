@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from postloop.adapters.health_server import HealthServer, HealthState, PortTakenError
-from postloop.adapters.metrics import RecorderMetrics, StackMetrics
+from postloop.adapters.metrics import BlocklistMetrics, RecorderMetrics, StackMetrics
 
 
 class Seconds:
@@ -102,9 +102,11 @@ async def test_a_stopped_server_frees_its_port() -> None:
         await asyncio.open_connection("127.0.0.1", server.port)
 
 
-@pytest.mark.parametrize("metrics", [RecorderMetrics(), StackMetrics()], ids=["recorder", "stack"])
+@pytest.mark.parametrize(
+    "metrics", [RecorderMetrics(), BlocklistMetrics(), StackMetrics()], ids=["recorder", "blocklist", "stack"]
+)
 def test_metric_names_carry_the_namespace_and_end_in_their_unit(
-    metrics: RecorderMetrics | StackMetrics,
+    metrics: RecorderMetrics | BlocklistMetrics | StackMetrics,
 ) -> None:
     from prometheus_client import generate_latest
 

@@ -29,8 +29,7 @@ def decide(
     """Return the entry after a signal, and the changes to publish, in their order.
 
     The same signals in any order and any number lead to the same entry, as far as they are not older than the
-    policy remembers (`Policy.memory_ms`): event time decides. `version` grows when anything changed; a signal that
-    changes nothing returns the entry as it was.
+    policy remembers (`Policy.memory_ms`): event time decides. A signal that changes nothing returns an equal entry.
 
     Args:
         entry: None when nothing is known of the address.
@@ -50,10 +49,7 @@ def decide(
         case _:
             assert_never(signal)
     after, changes = _published(compacted(after), _cause_id(signal), policy, now_ms=now_ms)
-    after = forgotten(after, policy, now_ms=now_ms)
-    if after != before:
-        after = replace(after, version=before.version + 1)
-    return after, (*changes, *answers)
+    return forgotten(after, policy, now_ms=now_ms), (*changes, *answers)
 
 
 def _reported(entry: Entry, signal: Reported, policy: Policy, *, now_ms: int) -> Entry:
@@ -91,8 +87,8 @@ def _published(
     if block is None:
         return (entry, ()) if told is None else _released(entry, told, cause_id, now_ms=now_ms)
     if told is not None and not _is_longer(block.expires_ms, told.block.expires_ms):
-        # Another cause of a block that stands is kept with it and changes nothing for who asks.
-        return entry, ()
+        # Another cause of a block that stands is kept with it, and changes nothing for who asks.
+        return replace(entry, told=replace(told, block=replace(block, expires_ms=told.block.expires_ms))), ()
     now_told = Told(
         entry_id=told.entry_id
         if told is not None
@@ -100,6 +96,7 @@ def _published(
         event_id=blocked_event_id(scope=entry.scope, recipient=entry.recipient, cause_id=cause_id),
         change="extended" if told is not None else "inserted",
         inserted_ms=now_ms if told is None else told.inserted_ms,
+        changed_ms=now_ms,
         block=block,
     )
     change = Blocked(scope=entry.scope, recipient=entry.recipient, provider=entry.provider, told=now_told)

@@ -53,6 +53,7 @@ class Told:
     event_id: str
     change: Literal["inserted", "extended"]
     inserted_ms: int
+    changed_ms: int
     block: Block
 
 
@@ -70,7 +71,6 @@ class Entry:
         told: What the world believes; None: not blocked.
         ended_ms: When the last block of this address ended; it names the next one.
         term: How many leases ran out in a row.
-        version: Counts the changes of this record; a higher one replaces a lower one.
     """
 
     scope: str
@@ -83,7 +83,6 @@ class Entry:
     told: Told | None = None
     ended_ms: int = 0
     term: int = 0
-    version: int = 0
 
     @property
     def is_trivial(self) -> bool:

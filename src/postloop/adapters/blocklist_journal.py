@@ -1,0 +1,178 @@
+"""Records of the blocklist's topics -> rows of ClickHouse: the log of changes, the entries, the audit of commands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, Protocol
+
+from postloop.adapters.blocklist_policy import recipient_hash
+from postloop.adapters.blocklist_store import BlocklistWriter, CommandRow, EntryRow, LogRow
+from postloop.contracts.blocklist import BlocklistExpireV1, BlocklistInsertV1, RecipientForm, moment
+from postloop.contracts.blocklist_state import (
+    ANSWER_PREFIX,
+    ENTRY_PREFIX,
+    answer_from_bytes,
+    entry_from_bytes,
+)
+from postloop.domain.event_types import (
+    BLOCKLIST_CHANGELOG_TOPIC,
+    BLOCKLIST_EXPIRE_TOPIC,
+    BLOCKLIST_INSERT_TOPIC,
+    prefixed,
+)
+
+_OFFSET_BITS: Final = 20
+
+
+class Record(Protocol):
+    """A consumed Kafka record; `timestamp` in milliseconds."""
+
+    topic: str
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+
+
+class BlocklistJournal:
+    """Writes records in the order in which they come.
+
+    Args:
+        prefix: Of the topics.
+        form: Of the addresses in the changelog, which does not say.
+    """
+
+    def __init__(self, writer: BlocklistWriter, *, prefix: str, form: RecipientForm) -> None:
+        self._writer = writer
+        self._form = form
+        self._insert = prefixed(BLOCKLIST_INSERT_TOPIC, prefix=prefix)
+        self._expire = prefixed(BLOCKLIST_EXPIRE_TOPIC, prefix=prefix)
+        self._changelog = prefixed(BLOCKLIST_CHANGELOG_TOPIC, prefix=prefix)
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Store records; a repeat replaces what was stored before.
+
+        Raises:
+            UnavailableError, RefusedError: ClickHouse is away or refuses.
+        """
+        changes: list[LogRow] = []
+        entries: dict[str, EntryRow] = {}
+        commands: list[CommandRow] = []
+        for record in records:
+            topic, value = record.topic, record.value
+            key = (record.key or b"").decode("utf-8", "surrogatepass")
+            if topic == self._insert and value is not None:
+                changes.append(_inserted(BlocklistInsertV1.model_validate_json(value)))
+            elif topic == self._expire and value is not None:
+                changes.append(_expired(BlocklistExpireV1.model_validate_json(value)))
+            elif topic == self._changelog and key.startswith(ENTRY_PREFIX):
+                version = version_of(record)
+                entries[key] = _deleted(key, version) if value is None else self._entry(value, version)
+            elif topic == self._changelog and key.startswith(ANSWER_PREFIX) and value is not None:
+                commands.append(_command(value))
+        if changes:
+            self._writer.write_log(changes)
+        if entries:
+            self._writer.write_entries(list(entries.values()))
+        if commands:
+            self._writer.write_commands(commands)
+
+    def _entry(self, value: bytes, version: int) -> EntryRow:
+        entry = entry_from_bytes(value)
+        told = entry.told
+        block = told.block if told is not None else None
+        return EntryRow(
+            recipient_hash=recipient_hash(entry.recipient),
+            scope=entry.scope,
+            recipient=entry.recipient,
+            version=version,
+            value=value.decode(),
+            is_deleted=False,
+            is_active=told is not None,
+            entry_id=told.entry_id if told is not None else "",
+            reason=block.reason if block else "",
+            cause_account_ids=block.cause_account_ids if block else (),
+            mailbox_provider=entry.provider,
+            recipient_form=self._form,
+            smtp_text=block.smtp_text if block else "",
+            rule=block.rule if block else "",
+            rule_version=block.rule_version if block else "",
+            source_event_ids=block.source_event_ids if block else (),
+            starts_at=moment(block.starts_ms) if block else None,
+            inserted_at=moment(told.inserted_ms) if told is not None else None,
+            expires_at=moment(block.expires_ms) if block and block.expires_ms is not None else None,
+            last_delivery_at=moment(entry.deliveries[-1].at_ms) if entry.deliveries else None,
+        )
+
+
+def version_of(record: Record) -> int:
+    """Return the version of what a record of the changelog says: later records have higher ones.
+
+    Time tells one life of the topic from the next; the offset orders what came within a millisecond.
+    """
+    return (record.timestamp << _OFFSET_BITS) | (record.offset & ((1 << _OFFSET_BITS) - 1))
+
+
+def _deleted(key: str, version: int) -> EntryRow:
+    scope, _, recipient = key.removeprefix(ENTRY_PREFIX).partition("|")
+    return EntryRow(
+        recipient_hash=recipient_hash(recipient),
+        scope=scope,
+        recipient=recipient,
+        version=version,
+        value="",
+        is_deleted=True,
+        is_active=False,
+    )
+
+
+def _inserted(event: BlocklistInsertV1) -> LogRow:
+    return _logged(event, change=event.change, cause="", at=event.changed_at)
+
+
+def _expired(event: BlocklistExpireV1) -> LogRow:
+    return _logged(event, change="expired", cause=event.cause, at=event.expired_at)
+
+
+def _logged(event: BlocklistInsertV1, *, change: str, cause: str, at: datetime) -> LogRow:
+    return LogRow(
+        event_id=event.event_id,
+        change=change,
+        entry_id=event.entry_id,
+        scope=event.scope,
+        recipient=event.recipient,
+        recipient_form=event.recipient_form,
+        mailbox_provider=event.mailbox_provider,
+        reason=event.reason,
+        cause_account_ids=event.cause_account_ids,
+        source_event_ids=event.evidence.source_event_ids,
+        smtp_text=event.evidence.smtp_text,
+        rule=event.evidence.rule,
+        rule_version=event.evidence.rule_version,
+        starts_at=event.starts_at,
+        inserted_at=event.inserted_at,
+        expires_at=event.expires_at,
+        cause=cause,
+        at=at,
+    )
+
+
+def _command(value: bytes) -> CommandRow:
+    answer = answer_from_bytes(value)
+    order = answer.order
+    return CommandRow(
+        command_id=order.command_id,
+        command=order.command,
+        scope=order.scope,
+        recipient=order.recipient,
+        actor_kind=order.actor_kind,
+        actor_id=order.actor_id,
+        reason=order.reason,
+        requested_at=moment(order.requested_ms),
+        answered_at=moment(answer.answered_ms),
+        outcome=answer.outcome,
+        code=answer.code,
+        text=answer.text,
+        event_ids=answer.event_ids,
+    )

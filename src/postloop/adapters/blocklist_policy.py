@@ -1,0 +1,64 @@
+"""The blocklist's policy and the form of its addresses, as the settings say."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from types import MappingProxyType
+from typing import Final
+
+from postloop.contracts.blocklist import RecipientForm
+from postloop.domain.blocklist import Policy
+from postloop.domain.bounce import REASONS
+from postloop.settings import Settings, SettingsError
+
+_ADDRESS: Final = re.compile(r"[^\s<>\"'(),;:]+@[^\s<>\"'(),;]+")
+_HIDDEN: Final = "<address>"
+
+
+def blocklist_policy(settings: Settings) -> Policy:
+    """Return the policy in force.
+
+    Raises:
+        SettingsError: A duration is given for something that is no reason.
+    """
+    leases = settings.blocklist_leases
+    unknown = sorted(set(leases) - set(REASONS))
+    if unknown:
+        raise SettingsError(f"POSTLOOP_BLOCKLIST_LEASE_BY_REASON: {unknown[0]} is no bounce reason")
+    return Policy(
+        lease_ms=_ms(settings.blocklist_lease.total_seconds()),
+        lease_ms_of=MappingProxyType({name: _ms(lease.total_seconds()) for name, lease in leases.items()}),
+        escalation=settings.blocklist_escalation_factors,
+        release_on_delivery=settings.blocklist_release_on_delivery,
+        operator_contact=settings.operator_contact,
+    )
+
+
+class RecipientKey:
+    """Turns canonical addresses into the form in which the blocklist keeps and publishes them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.form: RecipientForm = settings.blocklist_recipient_form
+        self._key = settings.blocklist_hash_key.get_secret_value().encode()
+
+    def of(self, canonical: str) -> str:
+        """Return the canonical address, or its HMAC-SHA256 in hexadecimal."""
+        if self.form == "clear":
+            return canonical
+        return hmac.new(self._key, canonical.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+
+    def text(self, said: str) -> str:
+        """Return what a server said, without addresses where addresses must not be kept."""
+        return said if self.form == "clear" else _ADDRESS.sub(_HIDDEN, said)
+
+
+def recipient_hash(recipient: str) -> int:
+    """Return the 64 bits that decide which partition owns an address; stable for ever."""
+    digest = hashlib.blake2b(recipient.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big")
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)

@@ -1,0 +1,170 @@
+"""`blocklist.insert`, `.expire`, `.state`, `.command` and `.reply`: what is published and what may be asked."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from postloop.contracts.field_errors import FieldError, field_errors
+from postloop.contracts.fields import (
+    EventId,
+    Identifier,
+    OptionalTime,
+    RecipientText,
+    SchemaVersion,
+    WireTime,
+)
+from postloop.domain.blocklist import GLOBAL, Blocked, Released, Told
+
+RecipientForm = Literal["clear", "hmac-sha256"]
+MAX_REASON_CHARS: Final = 500
+GLOBAL_SCOPE: Final = GLOBAL
+
+
+class _Published(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class EvidenceV1(_Published):
+    """What a block rests on."""
+
+    source_event_ids: tuple[str, ...] = Field(
+        description="Of the input events, or the command, that caused it."
+    )
+    smtp_text: str = Field(description="What the remote server said, cut; or why somebody blocked by hand.")
+    rule: str = Field(description="The rule that read the reply.")
+    rule_version: str = Field(description="The version of the rules.")
+
+
+class BlocklistInsertV1(_Published):
+    """An address was blocked, or its block lasts longer than was said before."""
+
+    schema_version: SchemaVersion = 1
+    event_id: str = Field(description="UUIDv5 of the cause: a replay repeats it.")
+    entry_id: str = Field(description="The same from the insert over all extensions to the expire.")
+    change: Literal["inserted", "extended"]
+    scope: str = Field(description="`global`, or the sender domain for which the address is blocked.")
+    recipient: str = Field(description="The canonical address, or its HMAC-SHA256 in hexadecimal.")
+    recipient_form: RecipientForm
+    mailbox_provider: str = Field(default="", description="Who runs the mailbox, as far as it is known.")
+    reason: str = Field(description="A bounce reason, or complaint, unsubscribe, manual.")
+    cause_account_ids: tuple[str, ...] = Field(description="For the platform only: never shown to accounts.")
+    evidence: EvidenceV1
+    starts_at: WireTime = Field(description="When the first cause happened.")
+    inserted_at: WireTime = Field(description="When the block was first published.")
+    changed_at: WireTime = Field(
+        description="When this change was decided; of an insert the same as inserted_at."
+    )
+    expires_at: OptionalTime = Field(description="null: no end of itself.")
+
+
+class BlocklistExpireV1(BlocklistInsertV1):
+    """A block ended; the other fields are those of its last insert event."""
+
+    cause: Literal["lease_ended", "unblocked", "rolled_back", "opt_in", "delivered"]
+    expired_at: WireTime
+
+
+class ActorV1(BaseModel):
+    """Who asks; the identity was proved by whoever may write to the topic."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    kind: Literal["account", "operator"]
+    id: Identifier
+
+
+class BlocklistCommandV1(BaseModel):
+    """A request to block or release one address. The answer comes on `blocklist.reply` under the same id."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
+
+    schema_version: SchemaVersion = 1
+    command_id: EventId = Field(description="A repeated id repeats the first answer.")
+    command: Literal["block", "unblock", "extend", "opt_in", "rollback"]
+    recipient: RecipientText
+    scope: Identifier = Field(default="global", description="`global`, or a sender domain.")
+    actor: ActorV1
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=MAX_REASON_CHARS)]
+    requested_at: WireTime
+    expires_at: OptionalTime = Field(default=None, description="For block and extend: when it is to end.")
+
+
+class BlocklistReplyV1(_Published):
+    """What became of a command."""
+
+    schema_version: SchemaVersion = 1
+    command_id: str
+    outcome: Literal["done", "refused", "not_found"]
+    code: str = Field(description="For programs, e.g. caused_by_another_account.")
+    text: str = Field(description="For people.")
+    event_ids: tuple[str, ...] = Field(default=(), description="Of the events that the command led to.")
+
+
+def insert_event(change: Blocked, *, form: RecipientForm) -> BlocklistInsertV1:
+    """Return the event of a block."""
+    return BlocklistInsertV1.model_construct(
+        schema_version=1,
+        event_id=change.told.event_id,
+        change=change.told.change,
+        recipient=change.recipient,
+        scope=change.scope,
+        recipient_form=form,
+        mailbox_provider=change.provider,
+        **_of_block(change.told),
+    )
+
+
+def expire_event(change: Released, *, form: RecipientForm) -> BlocklistExpireV1:
+    """Return the event of a release."""
+    return BlocklistExpireV1.model_construct(
+        schema_version=1,
+        event_id=change.event_id,
+        change=change.told.change,
+        recipient=change.recipient,
+        scope=change.scope,
+        recipient_form=form,
+        mailbox_provider=change.provider,
+        cause=change.cause,
+        expired_at=moment(change.expired_ms),
+        **_of_block(change.told),
+    )
+
+
+def _of_block(told: Told) -> dict[str, Any]:
+    block = told.block
+    return {
+        "entry_id": told.entry_id,
+        "reason": block.reason,
+        "cause_account_ids": block.cause_account_ids,
+        "evidence": EvidenceV1.model_construct(
+            source_event_ids=block.source_event_ids,
+            smtp_text=block.smtp_text,
+            rule=block.rule,
+            rule_version=block.rule_version,
+        ),
+        "starts_at": moment(block.starts_ms),
+        "inserted_at": moment(told.inserted_ms),
+        "changed_at": moment(told.changed_ms),
+        "expires_at": None if block.expires_ms is None else moment(block.expires_ms),
+    }
+
+
+def read_command(value: bytes | None) -> BlocklistCommandV1 | tuple[FieldError, ...]:
+    """Return a command, or every reason why the bytes are none; never raises."""
+    if value is None:
+        return (FieldError("null_value", "", "the record has no value"),)
+    try:
+        return BlocklistCommandV1.model_validate_json(value)
+    except ValidationError as error:
+        return tuple(field_errors(error))
+
+
+def moment(ms: int) -> datetime:
+    """Return milliseconds since 1970 as an aware time."""
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def milliseconds(at: datetime) -> int:
+    """Return a time as milliseconds since 1970, cut."""
+    return int(at.timestamp() * 1000)
