@@ -8,6 +8,7 @@ import gc
 import logging
 import signal
 import sys
+from collections.abc import Callable
 from typing import Final
 
 import faust
@@ -16,9 +17,13 @@ import pyarrow as pa
 from postloop.adapters.telemetry import configure, get_logger
 from postloop.domain.errors import PostloopError
 from postloop.settings import Settings, SettingsError, load_settings
+from postloop_streams.blocklist.app import BlocklistApp
 from postloop_streams.recorder.app import RecorderApp
 
-ROLES: Final = {"recorder": RecorderApp}
+ROLES: Final[dict[str, Callable[[Settings], RecorderApp | BlocklistApp]]] = {
+    "recorder": RecorderApp,
+    "blocklist": BlocklistApp,
+}
 EXIT_USAGE: Final = 2
 EXIT_UNREACHABLE: Final = 3
 # <malloc.h>

@@ -49,7 +49,7 @@ def up(
         bool, typer.Option("--json", help="One JSON line on stdout for every change of state.")
     ] = False,
 ) -> None:
-    """Run broker, ClickHouse and recorder on this machine until Ctrl-C.
+    """Run broker, ClickHouse, recorder and blocklist on this machine until Ctrl-C.
 
     Everything listens on 127.0.0.1 only. ClickHouse's data stays in the data directory; the broker is in
     memory and starts empty every time. Other commands find the running stack by its data directory.
@@ -98,12 +98,14 @@ class _Narrator:
                 else ""
             )
             err.print(f"[yellow]{component or 'broker'}:[/] {count}{said.replace('[', chr(92) + '[')}{again}")
+        elif event == "restored":
+            err.print(f"{component}: {change['entries']:,} entries are back from ClickHouse")
         elif event == "starting" and not self._is_up:
             err.print(f"starting {component} ...")
         elif event == "component_ready" and self._is_up:
             err.print(f"{component} is ready again")
         elif event == "stopping" and not component:
-            err.print("stopping: first the recorder stores what was produced ...")
+            err.print("stopping: first the workers store what was produced ...")
         elif event == "stopped" and not component:
             err.print("stopped")
 
@@ -115,6 +117,7 @@ class _Narrator:
         table.add_row("ClickHouse (HTTP)", ready["clickhouse"], "yes")
         table.add_row("health, metrics", ready["http"], "")
         table.add_row("recorder", "Kafka -> ClickHouse", "")
+        table.add_row("blocklist", "bounces, complaints -> blocks", "in ClickHouse")
         table.add_row("data, logs", str(self._directory), "")
         out.print(table)
         out.print(f"\n[yellow]{KEEPS_NOTHING}[/]\n")

@@ -37,6 +37,7 @@ class Addresses:
     clickhouse_port: int
     http_port: int
     recorder_port: int
+    blocklist_port: int
 
     @property
     def kafka(self) -> str:
@@ -54,6 +55,10 @@ class Addresses:
     def recorder(self) -> str:
         return f"http://{HOST}:{self.recorder_port}"
 
+    @property
+    def blocklist(self) -> str:
+        return f"http://{HOST}:{self.blocklist_port}"
+
 
 def choose_addresses(
     *, kafka_port: int | None = None, clickhouse_port: int | None = None, http_port: int | None = None
@@ -69,6 +74,7 @@ def choose_addresses(
         clickhouse_port=ports.choose("clickhouse", asked=clickhouse_port, usual=CLICKHOUSE_PORT),
         http_port=ports.choose("http", asked=http_port, usual=HTTP_PORT),
         recorder_port=ports.any_free(),
+        blocklist_port=ports.any_free(),
     )
 
 
@@ -81,15 +87,17 @@ def stack_settings(settings: Settings, addresses: Addresses) -> dict[str, str]:
     return told
 
 
-def child_environment(settings: Settings, addresses: Addresses, *, data_dir: Path) -> dict[str, str]:
-    """Return what the stack adds to the environment of its processes; the rest is as the person set it."""
+def child_environment(
+    settings: Settings, addresses: Addresses, *, data_dir: Path, health_port: int
+) -> dict[str, str]:
+    """Return what the stack adds to the environment of one of its processes; the rest is as the person set it."""
     known: Mapping[str, Any] = {
         **_PLAIN,
         **stack_settings(settings, addresses),
         "data_dir": str(data_dir),
         "log_format": "json",
         "health_host": HOST,
-        "health_port": str(addresses.recorder_port),
+        "health_port": str(health_port),
     }
     return {f"{PREFIX}{name.upper()}": str(value) for name, value in known.items()} | {
         "PYTHONUNBUFFERED": "1"

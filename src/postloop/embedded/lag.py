@@ -1,4 +1,4 @@
-"""How many records of the embedded broker's input topics the recorder has not stored yet."""
+"""How many records of the embedded broker's topics are not in ClickHouse yet, in any form."""
 
 from __future__ import annotations
 
@@ -11,14 +11,24 @@ from kafka.admin import OffsetSpec
 
 from postloop.adapters.kafka_admin import admin_client
 from postloop.domain.errors import PostloopError
-from postloop.domain.event_types import EVENT_TYPES, topic_name
+from postloop.domain.event_types import (
+    BLOCKLIST_CHANGELOG_TOPIC,
+    BLOCKLIST_COMMAND_TOPIC,
+    BLOCKLIST_EXPIRE_TOPIC,
+    BLOCKLIST_INSERT_TOPIC,
+    BLOCKLIST_SIGNAL_TOPIC,
+    INPUT_TOPICS,
+    prefixed,
+)
 from postloop.settings import Settings
 
 _TIMEOUT_S = 2.0
 
 
 async def records_waiting(settings: Settings) -> int | None:
-    """Return the records behind the recorder's committed offsets; None when the broker does not tell.
+    """Return the records behind the committed offsets of all roles, summed; None when the broker does not tell.
+
+    A role that hands records on to another topic commits once they are there, so none is overlooked on its way.
 
     The embedded broker answers "latest" with the first offset of the last batch plus one (measured): the
     figure is too small by less than a batch, but it is 0 only when the last batch is at least begun.
@@ -27,11 +37,10 @@ async def records_waiting(settings: Settings) -> int | None:
 
 
 def _ask(settings: Settings) -> int | None:
-    topics = [topic_name(kind, prefix=settings.topic_prefix) for kind in EVENT_TYPES]
-    group = f"{settings.group_prefix}-recorder"
+    watched = _watched(settings)
     try:
         with admin_client(settings, timeout_s=_TIMEOUT_S) as client:
-            found = client.describe_topics(topics)
+            found = client.describe_topics(sorted({topic for topics in watched.values() for topic in topics}))
             partitions = [
                 TopicPartition(topic["name"], entry["partition_index"])
                 for topic in found
@@ -40,12 +49,34 @@ def _ask(settings: Settings) -> int | None:
             if not partitions:
                 return None
             ends = client.list_partition_offsets(dict.fromkeys(partitions, OffsetSpec.LATEST))
-            return lag(
-                {key: end.offset for key, end in ends.items()},
-                _offsets(client.list_group_offsets([group]).get(group)),
+            committed = client.list_group_offsets(sorted(watched))
+            return sum(
+                lag(
+                    {place: end.offset for place, end in ends.items() if place.topic in topics},
+                    _offsets(committed.get(group)),
+                )
+                for group, topics in watched.items()
             )
     except (PostloopError, KeyError, TypeError):
         return None
+
+
+def _watched(settings: Settings) -> dict[str, set[str]]:
+    """Return consumer group -> the topics that it must have read."""
+    prefix = settings.topic_prefix
+    wanted = {
+        "recorder": list(INPUT_TOPICS.values()),
+        "blocklist": [
+            *(INPUT_TOPICS[kind] for kind in ("bounce", "complaint", "unsubscribe", "delivery")),
+            BLOCKLIST_COMMAND_TOPIC,
+            BLOCKLIST_SIGNAL_TOPIC,
+        ],
+        "blocklist-journal": [BLOCKLIST_INSERT_TOPIC, BLOCKLIST_EXPIRE_TOPIC, BLOCKLIST_CHANGELOG_TOPIC],
+    }
+    return {
+        f"{settings.group_prefix}-{role}": {prefixed(topic, prefix=prefix) for topic in topics}
+        for role, topics in wanted.items()
+    }
 
 
 def _offsets(committed: Mapping[Any, Any] | None) -> dict[Any, int]:

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector, CollectorRegistry
 
 LAG: Final = "postloop_recorder_lag_records"
+RESTORED: Final = "postloop_blocklist_restored_entries"
 
 
 async def answers(session: aiohttp.ClientSession, url: str, *, body: str | None = None) -> bool:
@@ -37,6 +38,14 @@ def lag_of(metrics: str) -> int | None:
     for family in text_string_to_metric_families(metrics):
         if family.name == LAG and family.samples:
             return int(sum(max(0.0, sample.value) for sample in family.samples))
+    return None
+
+
+def figure(metrics: str, name: str) -> float | None:
+    """Return the value of a metric without labels; None when the page does not tell."""
+    for family in text_string_to_metric_families(metrics):
+        if family.name == name and family.samples:
+            return float(family.samples[0].value)
     return None
 
 

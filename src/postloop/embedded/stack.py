@@ -1,4 +1,4 @@
-"""`postloop up`: broker, ClickHouse and recorder as one stack, with one front and one way to stop."""
+"""`postloop up`: broker, ClickHouse and the roles as one stack, with one front and one way to stop."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from postloop.embedded.child import ChildSpec
 from postloop.embedded.front import Front
 from postloop.embedded.lag import records_waiting
 from postloop.embedded.memory_watch import Step
-from postloop.embedded.scrape import answers, one_page, page
+from postloop.embedded.scrape import RESTORED, answers, figure, one_page, page
 from postloop.embedded.stack_state import remove_stack, write_stack
 from postloop.embedded.supervisor import Change, Supervisor
 from postloop.settings import Settings
@@ -32,9 +32,11 @@ from postloop.settings import Settings
 BROKER: Final = "broker"
 CLICKHOUSE: Final = "clickhouse"
 RECORDER: Final = "recorder"
+BLOCKLIST: Final = "blocklist"
+ROLES: Final = (RECORDER, BLOCKLIST)
 # Together under the 10 s that a Ctrl-C may take.
 _DRAIN_S: Final = 2.5
-_STOP_S: Final = {RECORDER: 4.0, CLICKHOUSE: 1.5, BROKER: 1.0}
+_STOP_S: Final = {BLOCKLIST: 2.0, RECORDER: 2.5, CLICKHOUSE: 1.5, BROKER: 1.0}
 _WATCH_EVERY_S: Final = 1.0
 _HURRY_S: Final = 0.2
 _PROBE_TIMEOUT_S: Final = 2.0
@@ -67,7 +69,7 @@ class Stack:
         self._plan = plan
         self._say = say
         self._settings = embedded_settings(plan.settings, plan.addresses)
-        self._health = HealthState([BROKER, CLICKHOUSE, RECORDER], stuck_after_s=30.0)
+        self._health = HealthState([BROKER, CLICKHOUSE, *ROLES], stuck_after_s=30.0)
         self._metrics = StackMetrics()
         self._limit_bytes = memory_watch.limit_bytes(plan.settings)
         self._step = Step.NOTHING
@@ -99,7 +101,14 @@ class Stack:
 
     def _specs(self) -> list[ChildSpec]:
         plan, addresses = self._plan, self._plan.addresses
-        environment = child_environment(plan.settings, addresses, data_dir=plan.directory)
+        environment = {
+            name: child_environment(plan.settings, addresses, data_dir=plan.directory, health_port=port)
+            for name, port in {
+                CLICKHOUSE: addresses.recorder_port,
+                RECORDER: addresses.recorder_port,
+                BLOCKLIST: addresses.blocklist_port,
+            }.items()
+        }
         server = [sys.executable, "-m", "postloop.embedded.chserver", "--log-json", "--host", HOST]
         server += ["--path", str(plan.directory / "clickhouse"), "--port", str(addresses.clickhouse_port)]
         return [
@@ -116,7 +125,7 @@ class Stack:
                 server,
                 plan.logs / "clickhouse.log",
                 probe=self._clickhouse_answers,
-                environment=environment,
+                environment=environment[CLICKHOUSE],
                 prepare=lambda: asyncio.to_thread(self._migrate),
                 stop_s=_STOP_S[CLICKHOUSE],
             ),
@@ -125,10 +134,21 @@ class Stack:
                 plan.recorder_command,
                 plan.logs / "recorder.log",
                 probe=self._recorder_ready,
-                environment=environment,
+                environment=environment[RECORDER],
                 needs=(BROKER, CLICKHOUSE),
                 restart_with=(BROKER,),
                 stop_s=_STOP_S[RECORDER],
+            ),
+            ChildSpec(
+                BLOCKLIST,
+                (sys.executable, "-m", "postloop_streams", BLOCKLIST),
+                plan.logs / "blocklist.log",
+                probe=self._blocklist_ready,
+                environment=environment[BLOCKLIST],
+                prepare=self._tell_restored,
+                needs=(BROKER, CLICKHOUSE),
+                restart_with=(BROKER,),
+                stop_s=_STOP_S[BLOCKLIST],
             ),
         ]
 
@@ -137,6 +157,16 @@ class Stack:
 
     async def _recorder_ready(self) -> bool:
         return await answers(self._session, f"{self._plan.addresses.recorder}/ready")
+
+    async def _blocklist_ready(self) -> bool:
+        return await answers(self._session, f"{self._plan.addresses.blocklist}/ready")
+
+    async def _tell_restored(self) -> None:
+        """Say how many entries of the blocklist came back from ClickHouse after the broker had forgotten them."""
+        metrics = await page(self._session, f"{self._plan.addresses.blocklist}/metrics")
+        restored = figure(metrics, RESTORED)
+        if restored:
+            self._say({"event": "restored", "component": BLOCKLIST, "entries": int(restored)})
 
     def _create_topics(self) -> None:
         topic_admin.create_topics(self._settings)
@@ -213,7 +243,7 @@ class Stack:
         """Let the recorder store what was produced, then stop all parts. Each step has its own time."""
         remove_stack(self._plan.directory)
         self._say({"event": "stopping"})
-        if self._supervisor.is_ready(RECORDER):
+        if all(self._supervisor.is_ready(role) for role in ROLES):
             await self._drain()
         await self._supervisor.stop()
         await self._front.server.stop()
@@ -266,8 +296,9 @@ class Stack:
         }
 
     async def _metrics_page(self) -> bytes:
-        recorder = await page(self._session, f"{self._plan.addresses.recorder}/metrics")
-        return one_page(self._metrics.registry, {RECORDER: recorder} if recorder else {})
+        where = {RECORDER: self._plan.addresses.recorder, BLOCKLIST: self._plan.addresses.blocklist}
+        pages = {role: await page(self._session, f"{address}/metrics") for role, address in where.items()}
+        return one_page(self._metrics.registry, {role: text for role, text in pages.items() if text})
 
 
 # "ready" alone is said once, for the whole stack.

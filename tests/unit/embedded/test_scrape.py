@@ -37,7 +37,7 @@ def test_a_partition_without_a_commit_waits_from_its_beginning() -> None:
     assert lag({0: 7, 1: 3}, {0: -1}) == 10
 
 
-ADDRESSES = Addresses(kafka_port=1, clickhouse_port=2, http_port=3, recorder_port=4)
+ADDRESSES = Addresses(kafka_port=1, clickhouse_port=2, http_port=3, recorder_port=4, blocklist_port=5)
 
 
 def test_embedded_processes_use_short_timeouts_unless_a_person_said_otherwise() -> None:
@@ -58,6 +58,6 @@ def test_security_of_a_real_cluster_is_not_tried_on_the_embedded_parts() -> None
     ours = embedded_settings(real, ADDRESSES)
     assert (ours.kafka_brokers, ours.kafka_security, ours.kafka_username) == ("127.0.0.1:1", "plaintext", "")
     assert (ours.topic_replication, ours.topic_prefix) == (1, "acme.")
-    environment = child_environment(real, ADDRESSES, data_dir=real.data_dir)
+    environment = child_environment(real, ADDRESSES, data_dir=real.data_dir, health_port=4)
     assert environment["POSTLOOP_KAFKA_SECURITY"] == "plaintext"
     assert environment["POSTLOOP_HEALTH_PORT"] == "4"

@@ -1,0 +1,236 @@
+"""From signals to work: what is to be published and what is to be kept, without doing either."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import structlog
+
+from postloop.adapters.partition_store import Item
+from postloop.contracts.blocklist import (
+    BlocklistReplyV1,
+    RecipientForm,
+    expire_event,
+    insert_event,
+)
+from postloop.contracts.blocklist_state import (
+    Answer,
+    answer_from_bytes,
+    answer_key,
+    answer_to_bytes,
+    entry_from_bytes,
+    entry_key,
+    entry_to_bytes,
+)
+from postloop.domain.blocklist import (
+    GLOBAL,
+    Answered,
+    Blocked,
+    Change,
+    Delivered,
+    Delivery,
+    Entry,
+    Ordered,
+    Policy,
+    Released,
+    Signal,
+    TimePassed,
+    decide,
+    due_ms,
+)
+from postloop.domain.event_types import (
+    BLOCKLIST_EXPIRE_TOPIC,
+    BLOCKLIST_INSERT_TOPIC,
+    BLOCKLIST_REPLY_TOPIC,
+    BLOCKLIST_STATE_TOPIC,
+)
+from postloop_streams.blocklist.deliveries import RecentDeliveries
+
+log = structlog.stdlib.get_logger("postloop.blocklist")
+
+ANSWER_MEMORY_MS: Final = 14 * 86_400_000
+"""How long a repeated command gets its first answer."""
+
+
+class ItemReader(Protocol):
+    """Reads stored items."""
+
+    def get(self, keys: Sequence[str]) -> dict[str, bytes]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One record to publish; topics are without prefix."""
+
+    topic: str
+    key: str
+    value: bytes | None
+
+
+@dataclass(slots=True)
+class Work:
+    """What a batch of signals leads to.
+
+    Attributes:
+        outgoing: To be published and acknowledged first.
+        items: To be kept then, the last word on each key.
+        failures: Signals on which the rules failed, with the traceback: a fault of ours.
+    """
+
+    outgoing: list[Outgoing] = field(default_factory=list)
+    items: dict[str, Item] = field(default_factory=dict)
+    failures: list[tuple[Signal, str]] = field(default_factory=list)
+    inserted: int = 0
+    extended: int = 0
+    released: int = 0
+
+
+class Folder:
+    """Folds signals into the entries of one partition."""
+
+    def __init__(self, store: ItemReader, *, policy: Policy, form: RecipientForm) -> None:
+        self._store = store
+        self._policy = policy
+        self._form = form
+        self._recent = RecentDeliveries()
+
+    def fold(self, signals: Sequence[Signal], *, now_ms: int) -> Work:
+        """Return the work that the signals make, in their order."""
+        stored = self._store.get(sorted(set(_keys(signals))))
+        entries: dict[str, Entry | None] = {}
+        answers: dict[str, Answer] = {}
+        work = Work()
+        for signal in signals:
+            key = entry_key(signal.scope, signal.recipient)
+            if key not in entries:
+                entries[key] = entry_from_bytes(stored[key]) if key in stored else None
+            try:
+                if isinstance(signal, Ordered):
+                    self._order(signal, entries, answers, stored, work, now_ms=now_ms)
+                elif isinstance(signal, Delivered) and entries[key] is None:
+                    # Nothing is known of nearly every address that mail reaches.
+                    delivery = Delivery(at_ms=signal.at_ms, event_id=signal.event_id)
+                    self._recent.add(signal.recipient, delivery)
+                else:
+                    self._signal(signal, entries, work, now_ms=now_ms)
+            except Exception as error:  # a fault of ours: the signal is kept apart, the others go on
+                log.exception("signal_failed", scope=signal.scope, kind=type(signal).__name__)
+                work.failures.append((signal, "".join(traceback.format_exception(error))))
+        return work
+
+    def _signal(
+        self, signal: Signal, entries: dict[str, Entry | None], work: Work, *, now_ms: int
+    ) -> tuple[Change, ...]:
+        key = entry_key(signal.scope, signal.recipient)
+        before = entries[key]
+        start = before
+        if start is None and signal.scope == GLOBAL:
+            start = Entry(
+                scope=GLOBAL, recipient=signal.recipient, deliveries=self._recent.of(signal.recipient)
+            )
+        after, changes = decide(start, signal, self._policy, now_ms)
+        for change in changes:
+            self._publish(change, work)
+        if after != start:
+            entries[key] = None if after.is_trivial else after
+            work.items[key] = (
+                Item(key, None)
+                if after.is_trivial
+                else Item(key, entry_to_bytes(after), due_ms(after, self._policy))
+            )
+        elif isinstance(signal, TimePassed):
+            # Nothing to do yet, or nothing left: it must not be due again at once.
+            work.items[key] = _later(key, after, self._policy, now_ms=now_ms)
+        return changes
+
+    def _order(
+        self,
+        order: Ordered,
+        entries: dict[str, Entry | None],
+        answers: dict[str, Answer],
+        stored: dict[str, bytes],
+        work: Work,
+        *,
+        now_ms: int,
+    ) -> None:
+        key = answer_key(order.command_id)
+        if key in stored and key not in answers:
+            answers[key] = answer_from_bytes(stored[key])
+        if key not in answers:
+            changes = self._signal(order, entries, work, now_ms=now_ms)
+            answers[key] = _answer(order, changes, now_ms=now_ms)
+            work.items[key] = Item(key, answer_to_bytes(answers[key]), now_ms + ANSWER_MEMORY_MS)
+        answer = answers[key]
+        reply = BlocklistReplyV1(
+            command_id=order.command_id,
+            outcome=answer.outcome,
+            code=answer.code,
+            text=answer.text,
+            event_ids=answer.event_ids,
+        )
+        work.outgoing.append(
+            Outgoing(BLOCKLIST_REPLY_TOPIC, order.command_id, reply.model_dump_json().encode())
+        )
+
+    def _publish(self, change: Change, work: Work) -> None:
+        match change:
+            case Blocked():
+                value = insert_event(change, form=self._form).model_dump_json().encode()
+                work.outgoing.append(Outgoing(BLOCKLIST_INSERT_TOPIC, change.recipient, value))
+                work.outgoing.append(Outgoing(BLOCKLIST_STATE_TOPIC, _state_key(change), value))
+                work.inserted += change.told.change == "inserted"
+                work.extended += change.told.change == "extended"
+            case Released():
+                value = expire_event(change, form=self._form).model_dump_json().encode()
+                work.outgoing.append(Outgoing(BLOCKLIST_EXPIRE_TOPIC, change.recipient, value))
+                work.outgoing.append(Outgoing(BLOCKLIST_STATE_TOPIC, _state_key(change), None))
+                work.released += 1
+            case Answered():
+                pass  # becomes a reply, with the ids of the events
+
+
+def _later(key: str, entry: Entry, policy: Policy, *, now_ms: int) -> Item:
+    if entry.is_trivial:
+        return Item(key, None)
+    again_ms = due_ms(entry, policy)
+    return Item(key, entry_to_bytes(entry), again_ms if again_ms and again_ms > now_ms else None)
+
+
+def _keys(signals: Iterable[Signal]) -> Iterable[str]:
+    for signal in signals:
+        yield entry_key(signal.scope, signal.recipient)
+        if isinstance(signal, Ordered):
+            yield answer_key(signal.command_id)
+
+
+def state_of(entry: Entry, form: RecipientForm) -> list[Outgoing]:
+    """Return the record of `blocklist.state` for an entry that blocks; none for another."""
+    if entry.told is None:
+        return []
+    blocked = Blocked(scope=entry.scope, recipient=entry.recipient, provider=entry.provider, told=entry.told)
+    value = insert_event(blocked, form=form).model_dump_json().encode()
+    return [Outgoing(BLOCKLIST_STATE_TOPIC, _state_key(blocked), value)]
+
+
+def _state_key(change: Blocked | Released) -> str:
+    return f"{change.scope}|{change.recipient}"
+
+
+def _answer(order: Ordered, changes: Sequence[Change], *, now_ms: int) -> Answer:
+    answered = next(change for change in changes if isinstance(change, Answered))
+    ids = [
+        c.told.event_id if isinstance(c, Blocked) else c.event_id
+        for c in changes
+        if isinstance(c, Blocked | Released)
+    ]
+    return Answer(
+        order=order,
+        outcome=answered.outcome,
+        code=answered.code,
+        text=answered.text,
+        event_ids=tuple(ids),
+        answered_ms=now_ms,
+    )

@@ -1,0 +1,113 @@
+"""Taking in records of the input topics and commands: read, routed, and acknowledged when the signals are."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import structlog
+
+from postloop.adapters.clock import utc_now
+from postloop.adapters.errors import RefusedError, UnavailableError
+from postloop.adapters.metrics import BlocklistMetrics
+from postloop.contracts.blocklist import BlocklistCommandV1, BlocklistReplyV1, read_command
+from postloop.domain.blocklist import GLOBAL, Signal
+from postloop.domain.event_types import BLOCKLIST_COMMAND_TOPIC, BLOCKLIST_REPLY_TOPIC, EventType
+from postloop_streams.blocklist.folding import Outgoing
+from postloop_streams.blocklist.publisher import AbandonedError, Publisher
+from postloop_streams.blocklist.refusals import command_id_of, refusal
+from postloop_streams.blocklist.routing import Router, is_scope, records_of
+
+log = structlog.stdlib.get_logger("postloop.blocklist")
+# Records read at once: reading keeps the loop busy, and heartbeats must go out meanwhile.
+_CHUNK: Final = 1_000
+
+
+class Intake:
+    """Routes what comes in to the owners of the addresses.
+
+    Args:
+        owns_domain: Whether an account has sent mail from a sender domain; blocks, and raises when it cannot be known.
+        partitions: Of the topic of signals; set before the first record.
+    """
+
+    def __init__(
+        self,
+        router: Router,
+        *,
+        publisher: Publisher,
+        owns_domain: Callable[[str, str], bool],
+        signal_topic: str,
+        metrics: BlocklistMetrics,
+    ) -> None:
+        self._router = router
+        self._publisher = publisher
+        self._owns_domain = owns_domain
+        self._signal_topic = signal_topic
+        self._metrics = metrics
+        self.partitions = 0
+
+    async def events(self, event_type: EventType, values: Sequence[bytes | None]) -> bool:
+        """Route records of an input topic; True once the broker acknowledged their signals."""
+        for first in range(0, len(values), _CHUNK):
+            part = values[first : first + _CHUNK]
+            signals = self._router.signals(event_type, part, now=utc_now())
+            self._metrics.blocklist_signals_total.labels(topic=f"email.{event_type}").inc(len(signals))
+            if not await self._route(signals):
+                return False
+            await asyncio.sleep(0)
+        return True
+
+    async def commands(self, values: Sequence[bytes | None]) -> bool:
+        """Route commands; what cannot be understood is answered at once, as far as it has an id."""
+        signals: list[Signal] = []
+        answers: list[BlocklistReplyV1] = []
+        for value in values:
+            command = read_command(value)
+            if isinstance(command, BlocklistCommandV1):
+                signal = await self._order(command)
+                if isinstance(signal, BlocklistReplyV1):
+                    answers.append(signal)
+                else:
+                    signals.append(signal)
+            elif command_id := command_id_of(value):
+                answers.append(refusal(command_id, "invalid_command", command[0].text))
+            else:
+                log.warning("command_unreadable", reason=command[0].text)
+        self._metrics.blocklist_signals_total.labels(topic=BLOCKLIST_COMMAND_TOPIC).inc(len(signals))
+        replies = [
+            Outgoing(BLOCKLIST_REPLY_TOPIC, answer.command_id, answer.model_dump_json().encode())
+            for answer in answers
+        ]
+        with contextlib.suppress(AbandonedError):
+            await self._publisher.patiently(lambda: self._publisher.send(replies))
+            return await self._route(signals)
+        return False
+
+    async def _order(self, command: BlocklistCommandV1) -> Signal | BlocklistReplyV1:
+        if command.scope != GLOBAL and not is_scope(command.scope):
+            return refusal(command.command_id, "invalid_scope", "scope is global or a sender domain")
+        owns = False
+        if command.actor.kind == "account" and command.scope != GLOBAL and command.command != "unblock":
+            try:
+                owns = await asyncio.to_thread(self._owns_domain, command.actor.id, command.scope)
+            except (UnavailableError, RefusedError) as error:
+                log.warning("owner_unknown", reason=str(error))
+                text = "whose sender domain this is cannot be found out now: ask again with a new command_id"
+                return refusal(command.command_id, "try_again", text)
+        order = self._router.order(command, owns_domain=owns)
+        if order is None:
+            return refusal(command.command_id, "invalid_recipient", "recipient is no address")
+        return order
+
+    async def _route(self, signals: Sequence[Signal]) -> bool:
+        records = list(records_of(signals, partitions=self.partitions))
+        try:
+            await self._publisher.patiently(
+                lambda: self._publisher.send_to_partitions(self._signal_topic, records)
+            )
+        except AbandonedError:
+            return False
+        return True

@@ -1,0 +1,216 @@
+"""The partitions that a worker owns between two rebalances: opened, served, and closed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import structlog
+
+from postloop.adapters.errors import RefusedError, UnavailableError
+from postloop.adapters.health_server import HealthState
+from postloop.adapters.metrics import BlocklistMetrics
+from postloop.contracts.blocklist import RecipientForm
+from postloop.contracts.blocklist_state import signals_from_bytes
+from postloop.domain.blocklist import Policy, Signal
+from postloop.domain.errors import DataError
+from postloop_streams.blocklist.folding import Folder, Work
+from postloop_streams.blocklist.opening import Opened
+from postloop_streams.blocklist.partition import OwnedPartition, Publish
+from postloop_streams.blocklist.publisher import AbandonedError
+
+log = structlog.stdlib.get_logger("postloop.blocklist")
+
+# How late a lease may end, beside the time that publishing takes.
+LEASES_EVERY_S: Final = 0.2
+# Signals applied at once: their events are published together.
+MAX_SIGNALS: Final = 2_000
+_OPENING_PAUSE_S: Final = 1.0
+_GENERATION_CHECK_S: Final = 0.5
+_CLOSING_S: Final = 4.0
+
+OpenStores = Callable[[Iterable[int]], Awaitable[dict[int, Opened]]]
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What owning needs of the world.
+
+    Attributes:
+        open_stores: Makes the stores of partitions, complete.
+        generation: The generation of the consumer group that is in force now.
+        fail: Called once with the reason when the role must not go on.
+    """
+
+    open_stores: OpenStores
+    publish: Publish
+    generation: Callable[[], int]
+    fail: Callable[[str], None]
+
+
+@dataclass
+class _Assignment:
+    generation_id: int
+    numbers: frozenset[int]
+    partitions: dict[int, OwnedPartition] = field(default_factory=dict)
+    is_open: asyncio.Event = field(default_factory=asyncio.Event)
+    is_closed: bool = False
+
+
+class Owner:
+    """One worker's partitions of the signals."""
+
+    def __init__(
+        self,
+        outside: Outside,
+        *,
+        policy: Policy,
+        form: RecipientForm,
+        metrics: BlocklistMetrics,
+        health: HealthState,
+    ) -> None:
+        self._outside = outside
+        self._policy = policy
+        self._form = form
+        self._metrics = metrics
+        self._health = health
+        self._assignment: _Assignment | None = None
+        self._serving: asyncio.Task[None] | None = None
+        self._assigned = asyncio.Condition()
+
+    async def assign(self, generation_id: int, numbers: Collection[int]) -> None:
+        """Own these partitions from now on. Returns at once."""
+        await self.revoke()
+        assignment = _Assignment(generation_id, frozenset(numbers))
+        async with self._assigned:
+            self._assignment = assignment
+            self._assigned.notify_all()
+        self._serving = asyncio.create_task(self._serve(assignment), name="blocklist-serve")
+
+    async def revoke(self) -> None:
+        """Own nothing any more; what is under way is finished or left to the next owner."""
+        assignment, serving = self._assignment, self._serving
+        self._assignment = self._serving = None
+        if assignment is None or serving is None:
+            return
+        assignment.is_closed = True
+        assignment.is_open.set()
+        serving.cancel()
+        closing = [asyncio.create_task(p.close()) for p in assignment.partitions.values()]
+        _, pending = await asyncio.wait({serving, *closing}, timeout=_CLOSING_S)
+        if pending:
+            log.warning("work_abandoned", waited_s=_CLOSING_S)
+
+    async def take(
+        self, generation_id: int, number: int, values: Sequence[bytes | None], ack: Callable[[], Any]
+    ) -> None:
+        """Apply the signals of consecutive records of one partition; `ack` is called once they are kept."""
+        partition = await self._partition(generation_id, number)
+        if partition is None:
+            return
+        signals = [signal for value in values for signal in _signals(value)]
+        try:
+            for first in range(0, len(signals), MAX_SIGNALS):
+                work = await partition.apply(signals[first : first + MAX_SIGNALS], now_ms=_now_ms())
+                if work is None:
+                    return
+                self._count(work)
+        except AbandonedError:
+            return
+        self._health.beat()
+        ack()
+
+    async def _partition(self, generation_id: int, number: int) -> OwnedPartition | None:
+        """Return an open partition; None once another generation is in force.
+
+        Faust lets records flow a moment before it tells us of the partitions: those records wait here.
+        """
+        while self._outside.generation() == generation_id:
+            assignment = self._assignment
+            if assignment is not None and assignment.generation_id == generation_id:
+                await assignment.is_open.wait()
+                return None if assignment.is_closed else assignment.partitions.get(number)
+            async with self._assigned:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_GENERATION_CHECK_S):
+                        await self._assigned.wait()
+        return None
+
+    async def _serve(self, assignment: _Assignment) -> None:
+        try:
+            await self._open(assignment)
+            while not assignment.is_closed:
+                looked_at = await self._end_leases(assignment)
+                self._health.beat()
+                await asyncio.sleep(0 if looked_at else LEASES_EVERY_S)
+        except AbandonedError:
+            return
+        except Exception as error:  # a fault: nothing may be acked after it, so the process ends
+            log.exception("blocklist_failed")
+            self._outside.fail(f"{type(error).__name__}: {error}")
+
+    async def _open(self, assignment: _Assignment) -> None:
+        self._health.set("partitions", False, "reading the state of the list")
+        while not assignment.is_closed:
+            try:
+                opened = await self._outside.open_stores(sorted(assignment.numbers))
+            except (UnavailableError, RefusedError) as error:
+                self._health.set("partitions", False, str(error))
+                self._health.beat()
+                log.warning("partitions_not_opened", reason=str(error))
+                await asyncio.sleep(_OPENING_PAUSE_S)
+            else:
+                self._opened(assignment, opened)
+                return
+
+    def _opened(self, assignment: _Assignment, opened: dict[int, Opened]) -> None:
+        for number, one in opened.items():
+            folder = Folder(one.store, policy=self._policy, form=self._form)
+            assignment.partitions[number] = OwnedPartition(
+                number, one.store, folder, publish=self._outside.publish
+            )
+        assignment.is_open.set()
+        entries = sum(one.entries for one in opened.values())
+        restored = sum(one.restored for one in opened.values())
+        self._metrics.blocklist_entries.set(entries)
+        self._metrics.blocklist_restored_entries.inc(restored)
+        self._health.set("partitions", True)
+        log.info(
+            "partitions_opened",
+            count=len(opened),
+            entries=entries,
+            restored=restored,
+            generation=assignment.generation_id,
+        )
+
+    async def _end_leases(self, assignment: _Assignment) -> int:
+        looked_at = 0
+        for partition in assignment.partitions.values():
+            now_ms = _now_ms()
+            work = await partition.end_leases(now_ms=now_ms)
+            if work is not None:
+                looked_at += 1
+                self._count(work)
+        return looked_at
+
+    def _count(self, work: Work) -> None:
+        self._metrics.blocklist_changes_total.labels(change="inserted").inc(work.inserted)
+        self._metrics.blocklist_changes_total.labels(change="extended").inc(work.extended)
+        self._metrics.blocklist_changes_total.labels(change="expired").inc(work.released)
+
+
+def _signals(value: bytes | None) -> Sequence[Signal]:
+    """Return the signals of a record; what is none was not written by us and is passed over."""
+    try:
+        return signals_from_bytes(value or b"[]")
+    except DataError as error:
+        log.error("signals_unreadable", reason=str(error))
+        return ()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

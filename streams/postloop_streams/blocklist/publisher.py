@@ -1,0 +1,158 @@
+"""Publishing what the blocklist decided: outputs first, then its own changelog, all acknowledged."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import faust
+import structlog
+from aiokafka.errors import KafkaError
+
+from postloop.adapters.clock import utc_now
+from postloop.adapters.health_server import HealthState
+from postloop.adapters.partition_store import Item
+from postloop.contracts.blocklist_state import signals_to_bytes
+from postloop.contracts.deadletter import DeadLetterV1, dead_letter
+from postloop.contracts.field_errors import FieldError
+from postloop.domain.errors import PostloopError
+from postloop.domain.event_types import BLOCKLIST_CHANGELOG_TOPIC, BLOCKLIST_SIGNAL_TOPIC, prefixed
+from postloop_streams.blocklist.folding import Outgoing, Work
+from postloop_streams.transport import Lease
+
+log = structlog.stdlib.get_logger("postloop.blocklist")
+
+_FIRST_PAUSE_S: Final = 0.2
+_LONGEST_PAUSE_S: Final = 5.0
+# Nothing is published unless the answer can come before somebody else may own the partition.
+_LEASE_MARGIN_S: Final = 1.0
+_TRACEBACK_CHARS: Final = 4_000
+
+
+class AbandonedError(PostloopError):
+    """The partition moved on, or the worker stops: whoever owns it now does this again."""
+
+
+class Publisher:
+    """Sends records through the app's own producer.
+
+    Args:
+        lease: How long this worker surely owns its partitions.
+        prefix: Of every topic.
+        dead_letters: Publishes dead letters, acknowledged.
+    """
+
+    def __init__(
+        self,
+        app: faust.App,
+        *,
+        lease: Lease,
+        prefix: str,
+        dead_letters: Callable[[Sequence[DeadLetterV1]], Any],
+        health: HealthState,
+    ) -> None:
+        self._app = app
+        self._lease = lease
+        self._prefix = prefix
+        self._dead_letters = dead_letters
+        self._health = health
+        self._changelog = prefixed(BLOCKLIST_CHANGELOG_TOPIC, prefix=prefix)
+        self.is_stopped = False
+
+    async def publish(self, partition: int, work: Work) -> None:
+        """Return when every record of the work is acknowledged; a repeat publishes the same ids.
+
+        Raises:
+            AbandonedError: The worker stops meanwhile.
+        """
+        await self.patiently(lambda: self._publish(partition, work))
+
+    async def _publish(self, partition: int, work: Work) -> None:
+        if work.failures:
+            await self._dead_letters([_failed(partition, *failure) for failure in work.failures])
+        await self.fill(partition, work.outgoing, list(work.items.values()))
+
+    async def fill(self, partition: int, outgoing: Sequence[Outgoing], items: Sequence[Item]) -> None:
+        """Publish records, and then items to the changelog: what stands there was said."""
+        await self.send(outgoing)
+        futures = [
+            await self._app.producer.send(
+                self._changelog, item.key.encode("utf-8", "surrogatepass"), item.value, partition, None, None
+            )
+            for item in items
+        ]
+        await asyncio.gather(*futures)
+
+    async def send(self, records: Sequence[Outgoing]) -> None:
+        """Publish records by their keys, in order; return when all are acknowledged."""
+        futures = [
+            await self._app.producer.send(
+                prefixed(record.topic, prefix=self._prefix),
+                record.key.encode("utf-8", "surrogatepass"),
+                record.value,
+                None,
+                None,
+                None,
+            )
+            for record in records
+        ]
+        await asyncio.gather(*futures)
+
+    async def send_to_partitions(self, topic: str, records: Sequence[tuple[int, bytes]]) -> None:
+        """Publish values to partitions of a topic (with its prefix); return when all are acknowledged."""
+        futures = [
+            await self._app.producer.send(topic, None, value, partition, None, None)
+            for partition, value in records
+        ]
+        await asyncio.gather(*futures)
+
+    async def write_changelog(self, partition: int, key: str, value: bytes | None) -> int:
+        """Append one record to the changelog and return its offset."""
+        future = await self._app.producer.send(
+            self._changelog, key.encode("utf-8", "surrogatepass"), value, partition, None, None
+        )
+        return int((await future).offset)
+
+    async def patiently(self, attempt: Callable[[], Any]) -> Any:
+        """Try until it succeeds, while the partitions are ours; return what the attempt returned.
+
+        Raises:
+            AbandonedError: The worker stops meanwhile.
+        """
+        pause_s = _FIRST_PAUSE_S
+        while not self.is_stopped:
+            if self._lease.left_s() < _LEASE_MARGIN_S:
+                self._health.set("lease", False, "no heartbeat was answered lately")
+                await asyncio.sleep(0.1)
+                continue
+            self._health.set("lease", True)
+            try:
+                answer = await attempt()
+            except (KafkaError, OSError) as error:
+                log.warning("broker_unavailable", reason=str(error) or type(error).__name__)
+                self._health.set("kafka", False, str(error) or type(error).__name__)
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
+            else:
+                self._health.set("kafka", True)
+                return answer
+        raise AbandonedError("the worker stops")
+
+
+def _failed(partition: int, signal: Any, trace: str) -> DeadLetterV1:
+    """Return the dead letter of a signal on which the rules failed; its place is made of the signal itself."""
+    value = signals_to_bytes([signal])
+    return dead_letter(
+        topic_id="",
+        topic=BLOCKLIST_SIGNAL_TOPIC,
+        partition=partition,
+        offset=int(time.time() * 1000),
+        index=None,
+        key=None,
+        value=value,
+        stage="process",
+        errors=(FieldError("failed", "", trace[-_TRACEBACK_CHARS:]),),
+        at=utc_now(),
+    )

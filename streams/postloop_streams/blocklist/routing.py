@@ -1,0 +1,184 @@
+"""From events to signals, each in the record of the partition that owns its address."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from postloop.adapters.blocklist_policy import RecipientKey, recipient_hash
+from postloop.adapters.event_columns.decoder import ColumnDecoder
+from postloop.contracts.address import canonical_recipient
+from postloop.contracts.blocklist import BlocklistCommandV1, milliseconds
+from postloop.contracts.blocklist_state import signals_to_bytes
+from postloop.contracts.decode import Limits
+from postloop.domain.blocklist import (
+    GLOBAL,
+    Delivered,
+    Evidence,
+    Ordered,
+    Policy,
+    Reported,
+    Signal,
+    bounce_evidence,
+)
+from postloop.domain.event_types import EventType
+
+# Of one record: far below what a topic takes, for signals carry what servers said.
+MAX_SIGNALS: Final = 200
+ROUTED_TYPES: Final[tuple[EventType, ...]] = ("bounce", "complaint", "unsubscribe", "delivery")
+
+_COMMON: Final = ("event_id", "occurred_at", "account_id", "sender_domain", "recipient", "mailbox_provider")
+_BOUNCE: Final = (
+    "outcome",
+    "reason",
+    "hard",
+    "fault",
+    "rule",
+    "rules_version",
+    "smtp_code",
+    "enhanced_code",
+    "diagnostic",
+)
+
+
+class Router:
+    """Reads events as the recorder does; what is invalid becomes a dead letter there and is passed over here."""
+
+    def __init__(self, *, limits: Limits, policy: Policy, key: RecipientKey) -> None:
+        self._decoders = {kind: ColumnDecoder(kind, limits) for kind in ROUTED_TYPES}
+        self._policy = policy
+        self._key = key
+        self._make: dict[EventType, Callable[[Any], Iterator[Signal]]] = {
+            "bounce": self._bounces,
+            "complaint": self._complaints,
+            "unsubscribe": self._unsubscribes,
+            "delivery": self._deliveries,
+        }
+
+    def signals(
+        self, event_type: EventType, values: Sequence[bytes | None], *, now: datetime
+    ) -> list[Signal]:
+        """Return the signals of some records, in their order."""
+        table = self._decoders[event_type].decode(values, now=now).table
+        if not len(table):
+            return []
+        # A malformed or blacked out address can neither be blocked nor mailed.
+        return list(self._make[event_type](table.filter(table.column("recipient_valid"))))
+
+    def order(self, command: BlocklistCommandV1, *, owns_domain: bool) -> Ordered | None:
+        """Return the signal of a command, None when its recipient is no address."""
+        recipient = canonical_recipient(command.recipient)
+        if not recipient.valid and not self.is_hash(command.recipient):
+            return None
+        return Ordered(
+            scope=command.scope,
+            recipient=command.recipient
+            if self.is_hash(command.recipient)
+            else self._key.of(recipient.canonical),
+            command_id=command.command_id,
+            command=command.command,
+            actor_kind=command.actor.kind,
+            actor_id=command.actor.id,
+            reason=command.reason,
+            requested_ms=milliseconds(command.requested_at),
+            owns_domain=owns_domain,
+            until_ms=None if command.expires_at is None else milliseconds(command.expires_at),
+        )
+
+    def is_hash(self, text: str) -> bool:
+        """Return whether a text is an address in the hashed form that is in use."""
+        return self._key.form != "clear" and len(text) == _HASH_CHARS and set(text) <= _HEX
+
+    def _bounces(self, table: Any) -> Iterator[Signal]:
+        for row in _rows(table, _COMMON + _BOUNCE):
+            evidence = bounce_evidence(
+                outcome=row["outcome"],
+                reason=row["reason"],
+                hard=row["hard"],
+                fault=row["fault"],
+                at_ms=milliseconds(row["occurred_at"]),
+                account_id=row["account_id"],
+                event_id=row["event_id"],
+                smtp_text=self._key.text(_said(row)),
+                rule=row["rule"],
+                rule_version=row["rules_version"],
+                soft_reasons=self._policy.soft_reasons,
+            )
+            if evidence is not None:
+                yield self._reported(row, GLOBAL, evidence)
+
+    def _complaints(self, table: Any) -> Iterator[Signal]:
+        for row in _rows(table, (*_COMMON, "outcome")):
+            if row["outcome"] == "complaint" and is_scope(row["sender_domain"]):
+                yield self._reported(row, row["sender_domain"], _said_by_recipient(row, "complaint"))
+
+    def _unsubscribes(self, table: Any) -> Iterator[Signal]:
+        for row in _rows(table, _COMMON):
+            if is_scope(row["sender_domain"]):
+                yield self._reported(row, row["sender_domain"], _said_by_recipient(row, "unsubscribe"))
+
+    def _deliveries(self, table: Any) -> Iterator[Signal]:
+        for row in _rows(table, ("recipient", "occurred_at", "event_id")):
+            yield Delivered(
+                recipient=self._key.of(row["recipient"]),
+                at_ms=milliseconds(row["occurred_at"]),
+                event_id=row["event_id"],
+            )
+
+    def _reported(self, row: dict[str, Any], scope: str, evidence: Evidence) -> Reported:
+        return Reported(
+            scope=scope,
+            recipient=self._key.of(row["recipient"]),
+            provider=row["mailbox_provider"],
+            evidence=evidence,
+        )
+
+
+_HASH_CHARS: Final = 64
+_HEX: Final = frozenset("0123456789abcdef")
+
+
+def is_scope(sender_domain: str) -> bool:
+    """Return whether a sender domain can be a scope.
+
+    The word `global` would block an address for everybody, and the bar parts scope and address in keys: neither
+    can stand in the name of a host.
+    """
+    return sender_domain != GLOBAL and "|" not in sender_domain
+
+
+def records_of(signals: Sequence[Signal], *, partitions: int) -> Iterator[tuple[int, bytes]]:
+    """Yield (partition, value) of the records that carry the signals to the owners of their addresses."""
+    by_partition: defaultdict[int, list[Signal]] = defaultdict(list)
+    for signal in signals:
+        by_partition[recipient_hash(signal.recipient) % partitions].append(signal)
+    for partition, part in by_partition.items():
+        for first in range(0, len(part), MAX_SIGNALS):
+            yield partition, signals_to_bytes(part[first : first + MAX_SIGNALS])
+
+
+def _rows(table: Any, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    columns = [table.column(name).to_pylist() for name in names]
+    for values in zip(*columns, strict=True):
+        yield dict(zip(names, values, strict=True))
+
+
+def _said(row: dict[str, Any]) -> str:
+    """Return what the server said, with the codes where the text does not begin with them."""
+    code = str(row["smtp_code"] or "")
+    text = row["diagnostic"] or ""
+    if code and code not in text[:64]:
+        text = " ".join(part for part in (code, row["enhanced_code"] or "", text) if part)
+    return str(text)
+
+
+def _said_by_recipient(row: dict[str, Any], kind: Any) -> Evidence:
+    return Evidence(
+        kind=kind,
+        at_ms=milliseconds(row["occurred_at"]),
+        account_id=row["account_id"],
+        reason=kind,
+        event_id=row["event_id"],
+    )
