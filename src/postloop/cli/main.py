@@ -9,6 +9,7 @@ import typer
 from postloop.adapters.metrics import installed_version
 from postloop.adapters.telemetry import silence_libraries
 from postloop.cli import (
+    blocklist,
     classify,
     clickhouse,
     config,
@@ -46,6 +47,7 @@ reclassify.register(app)
 topics.register(app)
 schemas.register(app)
 deadletter.register(app)
+blocklist.register(app)
 config.register(app)
 doctor.register(app)
 simulate.register(app)

@@ -1,0 +1,104 @@
+"""What the commands of `postloop blocklist` share: the reader, the actor, asking the role."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final, Literal
+
+import typer
+from rich.markup import escape
+from rich.progress import Progress
+
+from postloop.adapters.blocklist_policy import RecipientKey
+from postloop.adapters.blocklist_store import BlocklistReader
+from postloop.adapters.clickhouse import connect
+from postloop.adapters.clock import utc_now
+from postloop.adapters.command_channel import CommandChannel
+from postloop.cli.common import Exit, err, guarded, out, print_json, stop
+from postloop.contracts.address import canonical_recipient
+from postloop.contracts.blocklist import ActorV1, BlocklistCommandV1, BlocklistReplyV1
+from postloop.settings import Settings
+
+CommandName = Literal["block", "unblock", "extend", "opt_in", "rollback"]
+
+_EXIT_OF: Final = {"done": Exit.DONE, "not_found": Exit.NO, "refused": Exit.REFUSED}
+
+
+def reader_of(settings: Settings) -> BlocklistReader:
+    return BlocklistReader(connect(settings), settings)
+
+
+def listed_as(settings: Settings, address: str) -> str:
+    """Return an address as the list holds it, or leave with exit code 2."""
+    key = RecipientKey(settings)
+    if key.form != "clear" and "@" not in address:
+        return address
+    recipient = canonical_recipient(address)
+    if not recipient.valid:
+        raise stop(f"not an address: {address!r}", Exit.USAGE)
+    return key.of(recipient.canonical)
+
+
+def actor_of(text: str) -> ActorV1:
+    kind, _, name = text.partition(":")
+    if kind not in ("account", "operator") or not name:
+        raise stop(f"--actor is account:ID or operator:NAME: {text!r}", Exit.USAGE)
+    return ActorV1(kind="account" if kind == "account" else "operator", id=name)
+
+
+def command_of(
+    command: CommandName, recipient: str, scope: str, actor: ActorV1, reason: str, until: datetime | None
+) -> BlocklistCommandV1:
+    return BlocklistCommandV1(
+        command_id=str(uuid.uuid4()),
+        command=command,
+        recipient=recipient,
+        scope=scope,
+        actor=actor,
+        reason=reason,
+        requested_at=utc_now(),
+        expires_at=until,
+    )
+
+
+def ask(
+    settings: Settings,
+    command: CommandName,
+    address: str,
+    scope: str,
+    actor: str,
+    reason: str,
+    until: datetime | None,
+    *,
+    as_json: bool,
+) -> None:
+    if not reason.strip():
+        raise stop("--reason must not be empty", Exit.USAGE)
+    who = actor_of(actor)
+    with guarded():
+        wanted = command_of(command, listed_as(settings, address), scope, who, reason, until)
+        with CommandChannel(settings) as channel:
+            reply = channel.ask(wanted)
+    if as_json:
+        print_json(reply.model_dump(mode="json"))
+    elif reply.outcome == "done":
+        out.print(escape(reply.text))
+    else:
+        err.print(f"[bold red]{reply.outcome.replace('_', ' ')}:[/] {escape(reply.text)} ({reply.code})")
+    if reply.outcome != "done":
+        raise typer.Exit(int(_EXIT_OF[reply.outcome]))
+
+
+def ask_many(settings: Settings, commands: Iterable[BlocklistCommandV1], counts: dict[str, int]) -> None:
+    """Ask for many changes with a bar, counting the answers."""
+    words = {"done": "released", "refused": "refused", "not_found": "gone"}
+    with Progress(console=err, transient=True) as progress, CommandChannel(settings) as channel:
+        task = progress.add_task("asking", total=counts["entries"])
+
+        def note(reply: BlocklistReplyV1) -> None:
+            counts[words[reply.outcome]] += 1
+            progress.advance(task)
+
+        channel.ask_all(commands, on_reply=note)
