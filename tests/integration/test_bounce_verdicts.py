@@ -69,7 +69,7 @@ def upgraded(monkeypatch: pytest.MonkeyPatch) -> Database:
     db = old_database(monkeypatch, bare_database)
     store(db, without_verdicts(table_of("bounce", EVENTS, at=AT)), at=AT)
     store(db, without_verdicts(table_of("send", SENDS, at=AT)), at=AT)
-    assert migrations.apply(db.client, db.settings).migrations == ["0003_bounce_verdicts"]
+    assert migrations.apply(db.client, db.settings).migrations[0] == "0003_bounce_verdicts"
     return db
 
 

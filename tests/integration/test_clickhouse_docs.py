@@ -6,12 +6,15 @@ After a change, `POSTLOOP_TEST_WRITE_DOCS=1 pytest tests/integration/test_clickh
 import os
 import random
 import re
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from postloop.adapters import migrations
+from postloop.adapters.blocklist_policy import recipient_hash
+from postloop.adapters.blocklist_store import BlocklistWriter, CommandRow, EntryRow, LogRow
 from postloop.adapters.migration_render import Layout
 from tests.support.database import Database, Row, bare_database, event
 
@@ -32,7 +35,8 @@ def db() -> Database:
     for migration in migrations.migrations():
         for statement in migration.statements(Layout()):
             database.client.command(statement)
-    database.insert(mail())
+    database.insert([*mail(), *stopped()])
+    fill_blocklist(BlocklistWriter(database.client))
     return database
 
 
@@ -68,6 +72,98 @@ def mail() -> list[Row]:
         if fate == "delivered" and provider == "yahoo" and chance.random() < 0.03:
             rows.append(event("complaint", done + timedelta(minutes=15), **common))
     return rows
+
+
+def stopped() -> list[Row]:
+    """Return sends that the blocklist stopped, too old for the examples of one day."""
+    rows = []
+    for number, recipient in enumerate(
+        ["gone@example.org"] * 5 + ["stop@example.org"] * 3 + ["own@example.org"]
+    ):
+        account, domain, mail_class, _ = SENDERS[number % 2]
+        at = AS_OF - timedelta(hours=30 + 2 * number)
+        plain = {"ip_pool": "", "recipient": recipient, "account_id": account, "sender_domain": domain}
+        rows.append(event("suppressed", at, mail_class=mail_class, **plain))
+    return rows
+
+
+def fill_blocklist(writer: BlocklistWriter) -> None:
+    """One address that was blocked and released again, one that complained, one that an operator blocked."""
+    gone, stop, legal = "gone@example.org", "stop@example.org", "legal@example.org"
+    first = LogRow(
+        event_id="1",
+        change="inserted",
+        entry_id="e1",
+        scope="global",
+        recipient=gone,
+        recipient_form="clear",
+        mailbox_provider="corporate",
+        reason="user_unknown",
+        cause_account_ids=("acme", "zeta"),
+        source_event_ids=("b1",),
+        smtp_text="550 5.1.1 <gone@example.org> no such user",
+        rule="enhanced.5.1.1",
+        rule_version="1",
+        starts_at=AS_OF - timedelta(days=5),
+        inserted_at=AS_OF - timedelta(days=5) + timedelta(milliseconds=412),
+        expires_at=AS_OF + timedelta(days=9),
+        cause="",
+        at=AS_OF - timedelta(days=5) + timedelta(milliseconds=412),
+    )
+    later, released = AS_OF - timedelta(days=3), AS_OF - timedelta(hours=4)
+    complained = AS_OF - timedelta(days=2)
+    lasting = {"expires_at": None, "starts_at": complained, "inserted_at": complained, "entry_id": "e2"}
+    extended = replace(
+        first, event_id="2", change="extended", expires_at=later + timedelta(days=14), at=later
+    )
+    complaint = replace(
+        first,
+        **{**lasting, "event_id": "4", "at": complained, "recipient": stop, "scope": "news.zeta.example"},
+        reason="complaint",
+        cause_account_ids=("zeta",),
+        smtp_text="",
+        rule="",
+    )
+    manual = replace(
+        complaint, event_id="5", recipient=legal, scope="global", reason="manual", cause_account_ids=(), entry_id="e3"
+    )  # fmt: skip
+    ended = replace(extended, event_id="3", change="expired", cause="unblocked", at=released)
+    writer.write_log([first, extended, ended, complaint, manual])
+    common = {field.name for field in fields(LogRow)} & {field.name for field in fields(EntryRow)}
+    for row, active in ((ended, False), (complaint, True), (manual, True)):
+        values = {name: getattr(row, name) for name in common}
+        key = recipient_hash(row.recipient)
+        writer.write_entries(
+            [EntryRow(**values, recipient_hash=key, version=1, value="{}", is_active=active)]
+        )
+    refused = CommandRow(
+        command_id="c1",
+        command="unblock",
+        scope="global",
+        recipient=gone,
+        actor_kind="account",
+        actor_id="acme",
+        reason="the customer called",
+        requested_at=released - timedelta(hours=1),
+        answered_at=released - timedelta(hours=1) + timedelta(milliseconds=90),
+        outcome="refused",
+        code="caused_by_another_account",
+        text="The mail of another account caused this block: only an operator can lift it.",
+        event_ids=(),
+    )
+    done = replace(
+        refused,
+        command_id="c2",
+        actor_kind="operator",
+        actor_id="eve",
+        requested_at=released - timedelta(milliseconds=70),
+        answered_at=released,
+        outcome="done",
+        code="unblocked",
+        text="The address is released.",
+        event_ids=("3",),
+    )
+    writer.write_commands([refused, done])
 
 
 def answer(db: Database, query: str) -> str:

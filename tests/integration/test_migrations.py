@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from postloop.adapters import migrations
 from postloop.adapters.errors import RefusedError
 from postloop.adapters.migration_render import Layout, Migration, MigrationError
+from postloop.adapters.reader_roles import ACCOUNT_ROLE, ACCOUNT_VIEWS, role_statements
 from postloop.cli.main import app
 from postloop.settings import Settings
 from tests.support.database import Database, bare_database, migrated_database, server_url
@@ -140,7 +141,7 @@ def test_a_memory_of_tokens_that_is_too_short_is_a_problem(table: str) -> None:
 def test_an_engine_without_roles_gives_a_notice_and_no_error() -> None:
     db = bare_database()
     (notice,) = migrations.apply(db.client, db.settings).notices
-    assert "the role postloop_reader was not made" in notice
+    assert "the roles postloop_reader and postloop_account_reader were not made" in notice
 
 
 def test_a_reader_needs_rights_on_the_views_only() -> None:
@@ -150,16 +151,27 @@ def test_a_reader_needs_rights_on_the_views_only() -> None:
     assert all("SQL SECURITY DEFINER" in definition(db, name) for name in names)
 
 
+def test_the_role_for_accounts_reads_nothing_that_is_of_no_single_account() -> None:
+    db = migrated_database()
+    names = migrations.views(db.client)
+    granted = {
+        statement.split(".")[1].split()[0]
+        for statement in role_statements(Layout(), database=db.name, views=names)
+        if statement.startswith("GRANT") and statement.endswith(f" TO {ACCOUNT_ROLE}")
+    }
+    assert {name.removesuffix("_at") for name in granted} == ACCOUNT_VIEWS
+    for name in ACCOUNT_VIEWS:
+        columns = {row["name"] for row in db.query(f"DESCRIBE {name}")}
+        assert "account_id" in columns, name
+        assert not columns & {"cause_account_ids", "source_event_ids", "smtp_text"}, name
+
+
 def test_the_cluster_form_is_understood_by_the_engine() -> None:
     db = bare_database()
     layout = Layout(cluster="prod")
     for statement in (text for migration in migrations.migrations() for text in migration.statements(layout)):
         db.client.command(f"EXPLAIN AST {statement}")
-    for text in (
-        "CREATE ROLE IF NOT EXISTS postloop_reader ON CLUSTER `prod`",
-        "ALTER ROLE postloop_reader ON CLUSTER `prod` SETTINGS readonly = 2, max_execution_time = 30 MIN 1 MAX 30",
-        "GRANT ON CLUSTER `prod` SELECT ON `default`.v_open_rate TO postloop_reader",
-    ):
+    for text in role_statements(layout, database="default", views=["v_open_rate", "v_open_rate_at"]):
         db.client.command(f"EXPLAIN AST {text}")
 
 

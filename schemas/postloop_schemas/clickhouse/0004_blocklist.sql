@@ -119,7 +119,7 @@ SELECT
     recipient_form,
     reason,
     mailbox_provider,
-    length(e.cause_account_ids) > 1 AS blocked_by_others,
+    toBool(length(e.cause_account_ids) > 1) AS blocked_by_others,
     assumeNotNull(e.inserted_at) AS inserted_at,
     expires_at,
     entry_id

@@ -1,262 +1,275 @@
-"""The blocklist as ClickHouse keeps it: written by the journal, read by commands, and restored from."""
+"""The blocklist in ClickHouse: its log, its entries and its commands, written at least once and read as if once.
 
+The tables keep one of equal rows: a change by its event id, a command by its id, an entry by its highest version. So
+every write may be repeated, and every read says FINAL.
+"""
+
+# ruff: noqa: S608 - names in the queries are ours; what comes from outside is a parameter.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 from clickhouse_connect.driver.client import Client
 
+from postloop.adapters.blocklist_policy import recipient_hash
+from postloop.adapters.blocklist_rows import (
+    CommandRow,
+    EntryFilter,
+    EntryRow,
+    HistoryRow,
+    HitRow,
+    LogRow,
+    Place,
+)
 from postloop.adapters.clickhouse import translated
-from postloop.adapters.migrations import layout_of
+from postloop.adapters.migration_render import WINDOWS, Layout
+from postloop.adapters.migrations import layout_of, parts
 from postloop.settings import Settings
 
-_PAGE: Final = 10_000
+__all__ = [
+    "BlocklistReader",
+    "BlocklistWriter",
+    "CommandRow",
+    "EntryFilter",
+    "EntryRow",
+    "HistoryRow",
+    "HitRow",
+    "LogRow",
+    "Place",
+]
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogRow:
-    """One published change."""
-
-    event_id: str
-    change: str
-    entry_id: str
-    scope: str
-    recipient: str
-    recipient_form: str
-    mailbox_provider: str
-    reason: str
-    cause_account_ids: Sequence[str]
-    source_event_ids: Sequence[str]
-    smtp_text: str
-    rule: str
-    rule_version: str
-    starts_at: datetime
-    inserted_at: datetime
-    expires_at: datetime | None
-    cause: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EntryRow:
-    """What is known of one address in one scope."""
-
-    recipient_hash: int
-    scope: str
-    recipient: str
-    version: int
-    value: str
-    is_deleted: bool
-    is_active: bool
-    entry_id: str = ""
-    reason: str = ""
-    cause_account_ids: Sequence[str] = ()
-    mailbox_provider: str = ""
-    recipient_form: str = ""
-    smtp_text: str = ""
-    rule: str = ""
-    rule_version: str = ""
-    source_event_ids: Sequence[str] = ()
-    starts_at: datetime | None = None
-    inserted_at: datetime | None = None
-    expires_at: datetime | None = None
-    last_delivery_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommandRow:
-    """One command with its answer."""
-
-    command_id: str
-    command: str
-    scope: str
-    recipient: str
-    actor_kind: str
-    actor_id: str
-    reason: str
-    requested_at: datetime
-    answered_at: datetime
-    outcome: str
-    code: str
-    text: str
-    event_ids: Sequence[str]
-
-
-Row = LogRow | EntryRow | CommandRow
+# An entry takes about 1 KB: some MB a page.
+PAGE_ROWS: Final = 10_000
+_FIRST: Final[Place] = (0, "", "")
+_ENTRY_NAMES: Final = tuple(field.name for field in fields(EntryRow))
+_HIT_NAMES: Final = tuple(field.name for field in fields(HitRow))
+_HISTORY_NAMES: Final = tuple(field.name for field in fields(HistoryRow))
+_ARRAYS: Final = frozenset({"cause_account_ids", "source_event_ids"})
+# The hash once more by itself: a comparison of tuples does not use the sorting key.
+_AFTER: Final = (
+    "recipient_hash >= {hash:UInt64} "
+    "AND (recipient_hash, scope, recipient) > ({hash:UInt64}, {scope:String}, {recipient:String})"
+)
+_CONDITIONS: Final = {
+    "account": "has(e.cause_account_ids, {f_account:String})",
+    "scope": "e.scope = {f_scope:String}",
+    "reason": "e.reason = {f_reason:String}",
+    "provider": "e.mailbox_provider = {f_provider:String}",
+    "starts_from": "e.starts_at >= {f_starts_from:DateTime64(3,'UTC')}",
+    "starts_to": "e.starts_at < {f_starts_to:DateTime64(3,'UTC')}",
+}
 
 
 class BlocklistWriter:
-    """Writes rows; the tables keep one of equal ones."""
+    """Writes rows; a repeat changes nothing. Every method blocks, and returns when the rows are stored.
 
-    def __init__(self, client: Client) -> None:
+    Args:
+        cluster: The name of the cluster, empty on one node. There the rows go through the table over all shards: the
+            copies of a row must meet on one shard to replace each other.
+
+    Raises:
+        UnavailableError: Not stored, or not known whether it was: write again.
+        RefusedError: ClickHouse does not take the rows.
+    """
+
+    def __init__(self, client: Client, *, cluster: str = "") -> None:
         self._client = client
+        self._layout = Layout(cluster=cluster)
+        self._settings: dict[str, Any] = {"async_insert": 0}
+        if cluster:
+            self._settings |= {
+                "distributed_foreground_insert": 1,
+                "insert_quorum": "auto",
+                "insert_quorum_parallel": 0,
+            }
 
     def write_log(self, rows: Sequence[LogRow]) -> None:
-        """Store changes."""
+        """Store published changes."""
         self._insert("blocklist_log", rows)
 
     def write_entries(self, rows: Sequence[EntryRow]) -> None:
-        """Store what is known of addresses."""
+        """Store what is known of addresses, or that it is forgotten (`is_deleted`)."""
         self._insert("blocklist_entries", rows)
 
     def write_commands(self, rows: Sequence[CommandRow]) -> None:
         """Store commands with their answers."""
         self._insert("blocklist_commands", rows)
 
-    def _insert(self, table: str, rows: Sequence[Row]) -> None:
+    def _insert(self, table: str, rows: Sequence[LogRow | EntryRow | CommandRow]) -> None:
+        if not rows:
+            return
         names = [field.name for field in fields(rows[0])]
-        with translated("ClickHouse"):
+        columns = [[getattr(row, name) for row in rows] for name in names]
+        with translated(f"insert into {table}"):
             self._client.insert(
-                table,
-                [[_plain(getattr(row, name)) for name in names] for row in rows],
+                self._layout.readable(table),
+                columns,
                 column_names=names,
-                settings={"async_insert": 0},
+                column_oriented=True,
+                settings=self._settings,
             )
 
 
 class BlocklistReader:
-    """Answers questions about the list."""
+    """Reads what the writer wrote. Every method blocks, iterators with each page.
+
+    Raises:
+        UnavailableError: ClickHouse cannot be asked.
+        RefusedError: It refused the question.
+    """
 
     def __init__(self, client: Client, settings: Settings) -> None:
         layout = layout_of(settings)
         self._client = client
         self._where = f"ClickHouse at {settings.clickhouse_url}"
-        self._log = layout.readable("blocklist_log")
-        self._entries = layout.readable("blocklist_entries")
+        self._entries = f"{layout.readable('blocklist_entries')} AS e FINAL"
         self._hours = layout.readable("rollup_hour")
+        self._blocks_now = parts()["blocks_now"].strip()
+        self._newest = {"select_sequential_consistency": 1} if layout.cluster else {}
 
     def entry(self, scope: str | None, recipient: str) -> list[EntryRow]:
-        """Return what is known of a recipient, in one scope or in all."""
-        condition = "recipient = {recipient:String} AND is_deleted = 0"
-        parameters: dict[str, Any] = {"recipient": recipient}
-        if scope is not None:
-            condition += " AND scope = {scope:String}"
-            parameters["scope"] = scope
-        return [
-            EntryRow(**row)
-            for row in self._rows(EntryRow, self._entries, condition, parameters, "ORDER BY scope")
-        ]
+        """Return what is known of an address in one scope or, where None is given, in all, by scope.
 
-    def history(self, recipient: str, limit: int) -> list[LogRow]:
-        """Return the newest changes of a recipient, the newest first."""
-        tail = f"ORDER BY at DESC, event_id LIMIT {int(limit)}"
-        rows = self._rows(LogRow, self._log, "recipient = {recipient:String}", {"recipient": recipient}, tail)
-        return [LogRow(**row) for row in rows]
+        Args:
+            recipient: In its published form.
+        """
+        condition = "e.recipient_hash = {hash:UInt64} AND e.recipient = {recipient:String}"
+        if scope is not None:
+            condition += " AND e.scope = {scope:String}"
+        query = f"SELECT {', '.join(_ENTRY_NAMES)} FROM {self._entries} WHERE {condition} ORDER BY scope"
+        said = {"hash": recipient_hash(recipient), "recipient": recipient, "scope": scope or ""}
+        return [_entry(row) for row in self._rows(query, said)]
+
+    def history(self, recipient: str, limit: int) -> list[HistoryRow]:
+        """Return the newest changes of an address in all scopes, the newest first."""
+        query = (
+            f"SELECT {', '.join(_HISTORY_NAMES)} FROM v_blocklist_history "
+            "WHERE recipient = {recipient:String} "
+            "ORDER BY at DESC, inserted_at DESC, change = 'expired' DESC, event_id LIMIT {limit:UInt64}"
+        )
+        rows = self._rows(query, {"recipient": recipient, "limit": limit})
+        return [HistoryRow(**_tupled(_HISTORY_NAMES, row)) for row in rows]
 
     def active(
-        self,
-        *,
-        account: str | None = None,
-        scope: str | None = None,
-        reason: str | None = None,
-        provider: str | None = None,
-        starts_from: datetime | None = None,
-        starts_to: datetime | None = None,
-        limit: int | None = None,
+        self, *, limit: int | None = None, after: Place | None = None, **wanted: Unpack[EntryFilter]
     ) -> Iterator[EntryRow]:
-        """Yield what blocks now, in pages that bound memory."""
-        condition, parameters = _active(account, scope, reason, provider, starts_from, starts_to)
-        after, left = (-1, "", ""), limit
+        """Yield the entries that block now, a page of them in memory at a time.
+
+        The order is that of `EntryRow.place`: stable, so that a list can be continued, and without a meaning.
+
+        Args:
+            after: The place of the last entry that was seen.
+        """
+        condition, said = self._active(wanted)
+        left = limit
         while left is None or left > 0:
-            size = _PAGE if left is None else min(_PAGE, left)
-            page_condition, page_parameters = condition, dict(parameters)
-            if after[0] >= 0:
-                page_condition += (
-                    " AND (recipient_hash, scope, recipient) > ({h:UInt64}, {s:String}, {r:String})"
-                )
-                page_parameters.update(h=after[0], s=after[1], r=after[2])
-            tail = f"ORDER BY recipient_hash, scope, recipient LIMIT {size}"
-            page = self._rows(EntryRow, self._entries, page_condition, page_parameters, tail)
-            yield from (EntryRow(**row) for row in page)
+            size = PAGE_ROWS if left is None else min(PAGE_ROWS, left)
+            page = [_entry(row) for row in self._page(_ENTRY_NAMES, condition, said, after=after, limit=size)]
+            yield from page
             if len(page) < size:
                 return
-            last = page[-1]
-            after = (last["recipient_hash"], last["scope"], last["recipient"])
-            left = None if left is None else left - len(page)
+            after = page[-1].place
+            left = None if left is None else left - size
 
-    def count_active(
+    def count_active(self, **wanted: Unpack[EntryFilter]) -> int:
+        """Return how many entries block now."""
+        condition, said = self._active(wanted)
+        return int(self._rows(f"SELECT count() FROM {self._entries} WHERE {condition}", said)[0][0])
+
+    def hits(
         self,
+        window: str,
         *,
         account: str | None = None,
-        scope: str | None = None,
-        reason: str | None = None,
-        provider: str | None = None,
-        starts_from: datetime | None = None,
-        starts_to: datetime | None = None,
-    ) -> int:
-        """Return how many entries `active` would yield."""
-        condition, parameters = _active(account, scope, reason, provider, starts_from, starts_to)
-        query = f"SELECT count() FROM {self._entries} FINAL WHERE {condition}"  # noqa: S608
-        with translated(self._where):
-            return int(self._client.query(query, parameters=parameters).result_rows[0][0])
+        sender_domain: str | None = None,
+        as_of: datetime | None = None,
+    ) -> list[HitRow]:
+        """Return the sends that were stopped in a window, most of them first.
+
+        Args:
+            window: 1h, 24h, 7d or 30d.
+            as_of: The end of the window; None: now.
+        """
+        if window not in {known.name for known in WINDOWS}:
+            raise ValueError(f"no window of views: {window!r}")
+        view = (
+            "v_blocklist_hits"
+            if as_of is None
+            else "v_blocklist_hits_at(as_of = {as_of:DateTime64(3,'UTC')})"
+        )
+        # The name of the window as a constant: only then are the others not read.
+        conditions = [f"window = '{window}'"]
+        if account is not None:
+            conditions.append("account_id = {account:String}")
+        if sender_domain is not None:
+            conditions.append("sender_domain = {sender_domain:String}")
+        query = (
+            f"SELECT {', '.join(_HIT_NAMES)} FROM {view} WHERE {' AND '.join(conditions)} "
+            "ORDER BY hit_count DESC, account_id, sender_domain, reason"
+        )
+        said = {"account": account, "sender_domain": sender_domain, "as_of": as_of}
+        rows = self._rows(query, {name: value for name, value in said.items() if value is not None})
+        return [HitRow(**dict(zip(_HIT_NAMES, row, strict=True))) for row in rows]
 
     def restore(self, partition: int, partitions: int) -> Iterator[list[tuple[str, str, int, bytes]]]:
-        """Yield pages of (scope, recipient, version, value) of the entries that a partition owns."""
-        after = (-1, "", "")
-        while True:
-            condition = "recipient_hash % {n:UInt64} = {p:UInt64} AND is_deleted = 0"
-            parameters: dict[str, Any] = {"n": partitions, "p": partition}
-            if after[0] >= 0:
-                condition += " AND (recipient_hash, scope, recipient) > ({h:UInt64}, {s:String}, {r:String})"
-                parameters.update(h=after[0], s=after[1], r=after[2])
-            query = (
-                f"SELECT recipient_hash, scope, recipient, version, value FROM {self._entries} FINAL "  # noqa: S608
-                f"WHERE {condition} ORDER BY recipient_hash, scope, recipient LIMIT {_PAGE}"
-            )
-            with translated(self._where):
-                rows = self._client.query(query, parameters=parameters).result_rows
-            if rows:
-                yield [(row[1], row[2], row[3], row[4].encode()) for row in rows]
-            if len(rows) < _PAGE:
-                return
-            after = tuple(rows[-1][:3])
+        """Yield pages of (scope, recipient, version, value) of everything that a partition owns.
+
+        Pages follow each other by the sorting key, so each costs the same, and a slow reader holds no query open.
+        """
+        condition = "e.recipient_hash % {partitions:UInt64} = {partition:UInt64}"
+        said = {"partition": partition, "partitions": partitions}
+        names = ("recipient_hash", "scope", "recipient", "version", "value")
+        after: Place | None = None
+        while page := self._page(names, condition, said, after=after, limit=PAGE_ROWS, **self._newest):
+            yield [
+                (scope, recipient, version, value.encode()) for _, scope, recipient, version, value in page
+            ]
+            after = page[-1][:3]
 
     def owns_domain(self, account_id: str, sender_domain: str) -> bool:
-        """Return whether an account has any event of a sender domain."""
+        """Return whether the account has any event from this sender domain, as far back as the hours reach."""
         query = (
-            f"SELECT 1 FROM {self._hours} WHERE cube = 'domain' AND account_id = {{account:String}} "  # noqa: S608
-            "AND sender_domain = {domain:String} LIMIT 1"
+            f"SELECT sum(event_count) > 0 FROM {self._hours} WHERE `cube` = 'domain' "
+            "AND account_id = {account:String} AND sender_domain = {sender_domain:String}"
         )
+        return bool(self._rows(query, {"account": account_id, "sender_domain": sender_domain})[0][0])
+
+    def _active(self, wanted: EntryFilter) -> tuple[str, dict[str, Any]]:
+        said = {f"f_{name}": value for name, value in wanted.items() if value is not None}
+        conditions = [self._blocks_now, *(_CONDITIONS[name.removeprefix("f_")] for name in said)]
+        return " AND ".join(conditions), said
+
+    def _page(
+        self,
+        names: Sequence[str],
+        condition: str,
+        said: dict[str, Any],
+        *,
+        after: Place | None,
+        limit: int,
+        **settings: Any,
+    ) -> list[tuple[Any, ...]]:
+        query = (
+            f"SELECT {', '.join(names)} FROM {self._entries} WHERE {condition} AND {_AFTER} "
+            "ORDER BY recipient_hash, scope, recipient LIMIT {limit:UInt64}"
+        )
+        place = dict(zip(("hash", "scope", "recipient"), after or _FIRST, strict=True))
+        return self._rows(query, {**said, **place, "limit": limit}, **settings)
+
+    def _rows(self, query: str, parameters: dict[str, Any], **settings: Any) -> list[tuple[Any, ...]]:
         with translated(self._where):
-            return bool(
-                self._client.query(
-                    query, parameters={"account": account_id, "domain": sender_domain}
-                ).result_rows
-            )
-
-    def _rows(
-        self, kind: type[Any], table: str, condition: str, parameters: dict[str, Any], tail: str
-    ) -> list[dict[str, Any]]:
-        names = [field.name for field in fields(kind)]
-        query = f"SELECT {', '.join(names)} FROM {table} FINAL WHERE {condition} {tail}"  # noqa: S608
-        with translated(self._where):
-            found = self._client.query(query, parameters=parameters, tz_mode="aware").result_rows
-        return [dict(zip(names, row, strict=True)) for row in found]
+            result = self._client.query(query, parameters=parameters, settings=settings, tz_mode="aware")
+        return list(result.result_rows)
 
 
-def _active(
-    account: str | None,
-    scope: str | None,
-    reason: str | None,
-    provider: str | None,
-    starts_from: datetime | None,
-    starts_to: datetime | None,
-) -> tuple[str, dict[str, Any]]:
-    wanted = {
-        "has(cause_account_ids, {account:String})": ("account", account),
-        "scope = {scope:String}": ("scope", scope),
-        "reason = {reason:String}": ("reason", reason),
-        "mailbox_provider = {provider:String}": ("provider", provider),
-        "starts_at >= {since:DateTime64(3)}": ("since", starts_from),
-        "starts_at < {until:DateTime64(3)}": ("until", starts_to),
-    }
-    used = {condition: pair for condition, pair in wanted.items() if pair[1] is not None}
-    blocks = "is_deleted = 0 AND is_active AND (isNull(expires_at) OR expires_at > now64(3))"
-    return " AND ".join([blocks, *used]), dict(used.values())
+def _entry(row: Sequence[Any]) -> EntryRow:
+    values = _tupled(_ENTRY_NAMES, row)
+    return EntryRow(**{**values, "is_deleted": bool(values["is_deleted"])})
 
 
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+def _tupled(names: Sequence[str], row: Sequence[Any]) -> dict[str, Any]:
+    pairs = zip(names, row, strict=True)
+    return {name: tuple(value) if name in _ARRAYS else value for name, value in pairs}

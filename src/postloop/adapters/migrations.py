@@ -18,8 +18,8 @@ from typing import Any, Final
 from clickhouse_connect.driver.client import Client
 
 from postloop.adapters.clickhouse import translated
-from postloop.adapters.errors import RefusedError
 from postloop.adapters.migration_render import DEDUP_INSERTS, DEDUP_SECONDS, Layout, Migration, MigrationError
+from postloop.adapters.reader_roles import ensure_readers
 from postloop.settings import Settings
 
 _HAS_TABLE: Final = (
@@ -34,13 +34,8 @@ _REMEMBER: Final = (
     "INSERT INTO schema_migrations "
     "SELECT {version:UInt32}, {name:String}, {checksum:String}, now64(3, 'UTC'), currentUser()"
 )
-READER_ROLE: Final = "postloop_reader"
-READER_SECONDS: Final = 30
-READER_BYTES: Final = 2 * 1024**3
 # Tables that insert runs and their views write to: each remembers insert tokens.
 _DEDUPLICATED: Final = ("events", "rollup_minute", "rollup_hour")
-# 497: no right to make roles; 514: nowhere to store them (the embedded engine); 48, 344: not built in.
-_NO_ROLES: Final = frozenset({"48", "344", "497", "514"})
 _FILE = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 _MIGRATIONS_TABLE: Final = """CREATE TABLE IF NOT EXISTS schema_migrations{on_cluster}
 (
@@ -120,7 +115,7 @@ def pending(client: Client, settings: Settings) -> list[Migration]:
 def apply(
     client: Client, settings: Settings, *, on_progress: Callable[[Progress], None] = lambda _: None
 ) -> Outcome:
-    """Run what is pending, then set retention and the reader role. A second call changes nothing.
+    """Run what is pending, then set retention and the reader roles. A second call changes nothing.
 
     Raises:
         MigrationError: See `pending`.
@@ -142,9 +137,10 @@ def apply(
             done += 1
         _remember(client, migration)
         outcome.migrations.append(migration.label)
-    on_progress(Progress("retention and reader role", done, total))
+    on_progress(Progress("retention and reader roles", done, total))
     outcome.retention = ensure_retention(client, settings)
-    outcome.notices = ensure_reader(client, settings)
+    database = settings.clickhouse_database
+    outcome.notices = ensure_readers(client, layout, database=database, views=views(client))
     return outcome
 
 
@@ -174,31 +170,6 @@ def ensure_retention(client: Client, settings: Settings, *, dry_run: bool = Fals
     for statement in [] if dry_run else statements:
         _command(client, statement)
     return statements
-
-
-def ensure_reader(client: Client, settings: Settings) -> list[str]:
-    """Make the role that may read the views and nothing else; return a notice where the engine cannot."""
-    on_cluster = layout_of(settings).on_cluster
-    try:
-        for statement in (
-            f"CREATE ROLE IF NOT EXISTS {READER_ROLE}{on_cluster}",
-            f"ALTER ROLE {READER_ROLE}{on_cluster} SETTINGS readonly = 2, "
-            f"max_execution_time = {READER_SECONDS} MIN 1 MAX {READER_SECONDS}, "
-            f"max_memory_usage = {READER_BYTES} MIN 1 MAX {READER_BYTES}",
-            *(
-                f"GRANT{on_cluster} SELECT ON `{settings.clickhouse_database}`.{view} TO {READER_ROLE}"
-                for view in views(client)
-            ),
-        ):
-            _command(client, statement)
-    except RefusedError as error:
-        if error.code not in _NO_ROLES:
-            raise
-        return [
-            f"the role {READER_ROLE} was not made (ClickHouse error {error.code}): "
-            "here no roles are kept, or the user may not make them"
-        ]
-    return []
 
 
 def views(client: Client) -> list[str]:

@@ -28,7 +28,7 @@ def migrate(dry_run: DryRun = False, data_dir: DataDir = None, as_json: AsJson =
     """Create or update the tables and views in ClickHouse; a second run changes nothing.
 
     Keeps of raw events and rollups what POSTLOOP_RAW_RETENTION, POSTLOOP_MINUTE_RETENTION and
-    POSTLOOP_HOUR_RETENTION say, and makes the role postloop_reader where the server keeps roles.
+    POSTLOOP_HOUR_RETENTION say, and makes the roles of readers where the server keeps roles.
 
     Example: postloop migrate --dry-run | less
     """
