@@ -59,6 +59,7 @@ _OWN_TOPICS: Final = (
     BLOCKLIST_REPLY_TOPIC,
     DEADLETTER_TOPIC,
 )
+_JOURNALED: Final = (BLOCKLIST_INSERT_TOPIC, BLOCKLIST_EXPIRE_TOPIC, BLOCKLIST_CHANGELOG_TOPIC)
 _EXIT_FAILED: Final = 1
 _JOURNAL_STOP_S: Final = 2.0
 _WATCH_EVERY_S: Final = 1.0
@@ -114,17 +115,7 @@ class BlocklistApp:
             signal_topic=self._named(BLOCKLIST_SIGNAL_TOPIC),
             metrics=self._metrics,
         )
-        self._journal = JournalWriter(
-            settings,
-            [
-                self._named(topic)
-                for topic in (BLOCKLIST_INSERT_TOPIC, BLOCKLIST_EXPIRE_TOPIC, BLOCKLIST_CHANGELOG_TOPIC)
-            ],
-            connect_journal=self._connect_journal,
-            metrics=self._metrics,
-            health=self._health,
-            fail=self._fail,
-        )
+        self._journal: JournalWriter | None = None
         self._was_assigned = False
         self._connect_agents()
         self._connect_signals()
@@ -148,7 +139,20 @@ class BlocklistApp:
             ]
         self._partitions = signals
         self._intake.partitions = signals
+        self._journal = self._make_journal()
         return []
+
+    def _make_journal(self) -> JournalWriter:
+        names = [self._named(topic) for topic in _JOURNALED]
+        return JournalWriter(
+            self._settings,
+            topic_admin.partition_counts(self._settings, names),
+            partitions=self._partitions,
+            connect_journal=self._connect_journal,
+            metrics=self._metrics,
+            health=self._health,
+            fail=self._fail,
+        )
 
     def _named(self, topic: str) -> str:
         return prefixed(topic, prefix=self._settings.topic_prefix)
@@ -170,7 +174,7 @@ class BlocklistApp:
     def _connect_journal(self) -> BlocklistJournal:
         client = connect(self._settings, timeout_s=self._settings.insert_timeout.total_seconds() + 5)
         return BlocklistJournal(
-            BlocklistWriter(client),
+            BlocklistWriter(client, cluster=self._settings.clickhouse_cluster),
             prefix=self._settings.topic_prefix,
             form=self._settings.blocklist_recipient_form,
         )
@@ -223,6 +227,8 @@ class BlocklistApp:
         self._health.set("kafka", True)
         log.info("partitions_assigned", count=len(numbers), generation=self.app.consumer_generation_id)
         await self._owner.assign(self.app.consumer_generation_id, numbers)
+        if self._journal is not None:
+            self._journal.assign(numbers)
 
     async def _on_revoked(self, sender: Any, revoked: set[TP], **_: Any) -> None:
         self._health.set("kafka", False, "rebalancing")
@@ -234,12 +240,14 @@ class BlocklistApp:
         self._publisher.is_stopped = True
         if self._was_assigned:
             await commit_stored(self.app.consumer)
-        await asyncio.to_thread(self._journal.stop, timeout_s=_JOURNAL_STOP_S)
+        if self._journal is not None:
+            await asyncio.to_thread(self._journal.stop, timeout_s=_JOURNAL_STOP_S)
         await self._health_server.stop()
 
     async def _serve_health(self) -> None:
         await self._health_server.start()
-        self._journal.start()
+        if self._journal is not None:
+            self._journal.start()
         log.info("health_serving", port=self._health_server.port)
 
     async def _watch(self) -> None:

@@ -1,18 +1,19 @@
 """The journal: what was published and what is known, written to ClickHouse.
 
-It has a consumer group of its own and runs in a thread, so that a database that is away holds up nobody: the list goes
-on, the journal catches up. Rows are written at least once, and the tables keep one of equal ones.
+It runs in a thread with committed offsets of its own, so that a database that is away holds up nobody: the list goes
+on, the journal catches up. Who owns a partition of the signals journals the partitions of the same number: no second
+group has to agree on anything. Two that do so at once for a moment write equal rows, of which the tables keep one.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final
 
 import structlog
-from kafka import KafkaConsumer
+from kafka import KafkaConsumer, TopicPartition
 
 from postloop.adapters.blocklist_journal import BlocklistJournal
 from postloop.adapters.errors import RefusedError, UnavailableError
@@ -30,22 +31,24 @@ _MAX_RECORDS: Final = 5_000
 # Rows wait this long for company: an insert costs the database a fixed price.
 _LINGER_S: Final = 0.2
 _PAUSE_S: Final = 1.0
-_MAX_POLL_INTERVAL_MS: Final = 86_400_000
+_IDLE_S: Final = 0.2
 
 
 class JournalWriter(threading.Thread):
     """Copies topics into ClickHouse until told to stop.
 
     Args:
-        topics: Name of each topic -> what it is to the journal.
+        topics: Name of each topic -> the number of its partitions.
+        partitions: Of the topic of signals.
         connect_journal: Returns the writing side of ClickHouse; may be called again after a failure.
     """
 
     def __init__(
         self,
         settings: Settings,
-        topics: Sequence[str],
+        topics: Mapping[str, int],
         *,
+        partitions: int,
         connect_journal: Callable[[], BlocklistJournal],
         metrics: BlocklistMetrics,
         health: HealthState,
@@ -54,11 +57,18 @@ class JournalWriter(threading.Thread):
         super().__init__(name="blocklist-journal", daemon=True)
         self._settings = settings
         self._topics = topics
+        self._partitions = partitions
+        self._owned: frozenset[int] = frozenset()
+        self._assigned: frozenset[int] = frozenset()
         self._connect_journal = connect_journal
         self._metrics = metrics
         self._health = health
         self._fail = fail
         self._stopping = threading.Event()
+
+    def assign(self, numbers: Collection[int]) -> None:
+        """Journal what belongs to these partitions of the signals from now on; may be called from any thread."""
+        self._owned = frozenset(numbers)
 
     def stop(self, *, timeout_s: float) -> None:
         """Store what was read, and end."""
@@ -81,36 +91,48 @@ class JournalWriter(threading.Thread):
                 return
 
     def _copy(self) -> None:
-        consumer = self._consumer()
-        try:
-            journal = self._connect_journal()
-            while not self._stopping.is_set():
-                with kafka_translated(f"Kafka at {self._settings.kafka_brokers}"):
-                    fetched = consumer.poll(timeout_ms=_POLL_MS)
-                if fetched:
-                    time.sleep(_LINGER_S)
-                    with kafka_translated(f"Kafka at {self._settings.kafka_brokers}"):
-                        more = consumer.poll(timeout_ms=0)
-                    self._store(journal, consumer, _joined(fetched, more))
-                self._health.set("journal", True)
-        finally:
-            consumer.close()
-
-    def _consumer(self) -> Any:
-        session_ms = int(self._settings.session_timeout.total_seconds() * 1000)
+        where = f"Kafka at {self._settings.kafka_brokers}"
         consumer: Any = connect_kafka(
             KafkaConsumer,
             self._settings,
             group_id=f"{self._settings.group_prefix}-{GROUP_ROLE}",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            session_timeout_ms=session_ms,
-            heartbeat_interval_ms=session_ms // 4,
-            max_poll_interval_ms=_MAX_POLL_INTERVAL_MS,
             max_poll_records=_MAX_RECORDS,
         )
-        consumer.subscribe(list(self._topics))
-        return consumer
+        self._assigned = frozenset()
+        try:
+            journal = self._connect_journal()
+            self._health.set("journal", True)
+            while not self._stopping.is_set():
+                with kafka_translated(where):
+                    fetched = self._fetch(consumer)
+                if fetched:
+                    self._store(journal, consumer, fetched)
+        finally:
+            consumer.close()
+
+    def _fetch(self, consumer: Any) -> dict[Any, list[Any]]:
+        """Return new records, with those that came a moment later; nothing when nothing is owned."""
+        owned = self._owned
+        if owned != self._assigned:
+            consumer.assign(
+                [
+                    TopicPartition(topic, number)
+                    for topic, count in self._topics.items()
+                    for number in range(count)
+                    if number % self._partitions in owned
+                ]
+            )
+            self._assigned = owned
+        if not owned:
+            self._stopping.wait(_IDLE_S)
+            return {}
+        fetched = consumer.poll(timeout_ms=_POLL_MS)
+        if not fetched:
+            return {}
+        time.sleep(_LINGER_S)
+        return _joined(fetched, consumer.poll(timeout_ms=0))
 
     def _store(self, journal: BlocklistJournal, consumer: Any, records: Mapping[Any, list[Any]]) -> None:
         rows = [record for batch in records.values() for record in batch]
@@ -128,6 +150,7 @@ class JournalWriter(threading.Thread):
         with kafka_translated(f"Kafka at {self._settings.kafka_brokers}"):
             consumer.commit()
         self._metrics.blocklist_journal_unstored_rows.set(0)
+        self._health.set("journal", True)
 
 
 def _joined(first: Mapping[Any, list[Any]], second: Mapping[Any, list[Any]]) -> dict[Any, list[Any]]:
