@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
+RECIPIENT_TEST_KEY = b"postloop-test-key"
+
 _ROOT = files(__name__)
+_RECIPIENTS = "recipients.v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +24,21 @@ class Sample:
     value: str
     code: str = ""
     field: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientSample:
+    """One spelling of a recipient, for those who canonicalise and hash in another language.
+
+    `canonical` is what is compared and hashed; a recipient that is not `valid` is compared as it was given.
+    `hmac_sha256` is the hexadecimal HMAC-SHA256 of the canonical form in UTF-8 under RECIPIENT_TEST_KEY, None when
+    the recipient is not valid.
+    """
+
+    input: str
+    canonical: str
+    valid: bool
+    hmac_sha256: str | None
 
 
 def topic_schema(name: str) -> dict[str, Any]:
@@ -51,9 +69,15 @@ def samples(name: str) -> tuple[Sample, ...]:
     """
     versioned = name if name.rpartition(".")[2].startswith("v") else f"{name}.v1"
     path = _ROOT / "samples" / f"{versioned}.jsonl"
-    if not path.is_file():
+    if versioned == _RECIPIENTS or not path.is_file():
         raise KeyError(name)
     return tuple(Sample(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines() if line)
+
+
+def recipient_samples() -> tuple[RecipientSample, ...]:
+    """Return spellings of recipients with their canonical and hashed forms."""
+    lines = (_ROOT / "samples" / f"{_RECIPIENTS}.jsonl").read_text(encoding="utf-8").split("\n")
+    return tuple(RecipientSample(**json.loads(line)) for line in lines if line)
 
 
 def migrations(kind: str = "clickhouse") -> tuple[tuple[str, str], ...]:

@@ -1,5 +1,7 @@
 """The published schemas and samples say what the models do."""
 
+import hashlib
+import hmac
 import json
 from datetime import UTC, datetime
 from typing import Any
@@ -11,6 +13,7 @@ from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 import postloop_schemas
+from postloop.contracts.address import canonical_recipient
 from postloop.contracts.deadletter import DeadLetterV1
 from postloop.contracts.decode import decode_record
 from postloop.contracts.events import MODELS
@@ -112,6 +115,40 @@ def test_the_schema_and_the_models_refuse_the_same_objects(data: st.DataObject, 
     event = {**json.loads(sample.value), **data.draw(st.dictionaries(names, values, max_size=2))}
     decoded = decode_record(kind, json.dumps(event).encode(), now=NOW)
     assert is_valid(INPUT_TOPICS[kind], event) == (not decoded.errors)
+
+
+@pytest.mark.parametrize(
+    "sample", postloop_schemas.recipient_samples(), ids=lambda sample: ascii(sample.input)
+)
+def test_a_recipient_sample_says_what_our_own_code_does(sample: postloop_schemas.RecipientSample) -> None:
+    found = canonical_recipient(sample.input)
+    assert (found.canonical, found.valid) == (sample.canonical, sample.valid)
+    text = found.canonical.encode()
+    hashed = hmac.new(postloop_schemas.RECIPIENT_TEST_KEY, text, hashlib.sha256).hexdigest()
+    assert sample.hmac_sha256 == (hashed if sample.valid else None)
+
+
+def test_recipient_samples_cover_what_others_get_wrong() -> None:
+    samples = postloop_schemas.recipient_samples()
+    assert len({sample.input for sample in samples}) == len(samples) == 200
+    valid = [sample for sample in samples if sample.valid]
+    kinds = {
+        "refused": len(samples) - len(valid),
+        "as it is": sum(sample.input == sample.canonical for sample in valid),
+        "letters": sum(sample.input.strip() != sample.input.strip().lower() for sample in valid),
+        "blanks": sum(sample.input != sample.input.strip() for sample in valid),
+        "international domains": sum("xn--" in sample.canonical for sample in valid),
+        "quotes": sum(sample.input.startswith('"') for sample in valid),
+        "other scripts": sum(not sample.canonical.isascii() for sample in valid),
+        "tags": sum("+" in sample.canonical for sample in valid),
+        "address literals": sum("@[" in sample.canonical for sample in valid),
+    }
+    assert all(count >= 5 for count in kinds.values()), kinds
+
+
+def test_recipient_samples_are_none_of_a_topic() -> None:
+    with pytest.raises(KeyError, match="recipients"):
+        postloop_schemas.samples("recipients")
 
 
 def test_an_unknown_name_has_neither_schema_nor_samples() -> None:
