@@ -1,0 +1,103 @@
+"""What a transition means, in a sentence or two for operators."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from postloop.domain.incident.transitions import IncidentEnded, IncidentStarted, Transition
+
+DEFAULT_LANGUAGE: Final = "en"
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """The words of one language. `marks` are those in numbers: of thousands, and the decimal one."""
+
+    marks: str
+    started: str
+    ended: dict[str, str]
+    verdict: dict[str, str]
+
+
+_WORDS: Final = {
+    "en": _Words(
+        marks=",.",
+        started="{provider} refuses {rate} of the mail as sent to unknown recipients ({hard} of {outcomes} in the"
+        " last minutes, usually {baseline}), across {accounts} accounts and {domains} sender domains, since about"
+        " {start}. Its hard bounces are held and block nobody until the rate is back.",
+        ended={
+            "over": "{provider} is back at its usual rate; its hard bounces block again since {end}.",
+            "limit": "{provider} was not seen back at its usual rate, but a hold must end: its hard bounces block"
+            " again since {end}, and no new hold begins while the excess lasts.",
+            "operator": "An operator ended the hold of {provider}: its hard bounces block again since {end}.",
+        },
+        verdict={
+            "discard": "The bounces that were held are discarded ({hard} hard ones of {outcomes} outcomes since"
+            " {start}); an address that is gone bounces again with its next mail.",
+            "release": "The bounces that were held now block as they would have ({hard} hard ones of {outcomes}"
+            " outcomes since {start}).",
+        },
+    ),
+    "id": _Words(
+        marks=".,",
+        started="{provider} menolak {rate} email dengan alasan penerima tidak dikenal ({hard} dari {outcomes} dalam"
+        " beberapa menit terakhir, biasanya {baseline}), pada {accounts} akun dan {domains} domain pengirim, sejak"
+        " sekitar {start}. Hard bounce-nya ditahan dan tidak memblokir siapa pun sampai tingkatnya normal kembali.",
+        ended={
+            "over": "Tingkat penolakan {provider} sudah normal; hard bounce-nya kembali memblokir sejak {end}.",
+            "limit": "Tingkat penolakan {provider} belum terlihat normal, tetapi penahanan harus berakhir: hard"
+            " bounce-nya kembali memblokir sejak {end}, dan tidak ada penahanan baru selama kelebihan ini"
+            " berlangsung.",
+            "operator": "Operator mengakhiri penahanan {provider}: hard bounce-nya kembali memblokir sejak {end}.",
+        },
+        verdict={
+            "discard": "Bounce yang ditahan dibuang ({hard} hard bounce dari {outcomes} hasil sejak {start});"
+            " alamat yang benar-benar tidak ada akan bounce lagi pada email berikutnya.",
+            "release": "Bounce yang ditahan kini memblokir seperti biasa ({hard} hard bounce dari {outcomes} hasil"
+            " sejak {start}).",
+        },
+    ),
+}
+
+
+def describe(transition: Transition, lang: str = DEFAULT_LANGUAGE) -> str:
+    """Return what happened and what it means for the blocklist, with its figures.
+
+    `id-ID` is `id`; a language that there is not is English.
+    """
+    words = _WORDS.get(lang.replace("_", "-").partition("-")[0].strip().lower(), _WORDS[DEFAULT_LANGUAGE])
+    match transition:
+        case IncidentStarted():
+            return words.started.format(
+                provider=transition.provider,
+                rate=_percent(transition.rate, words),
+                baseline=_percent(transition.baseline_rate, words),
+                hard=_number(transition.hard_count, words),
+                outcomes=_number(transition.outcome_count, words),
+                accounts=_number(transition.account_count, words),
+                domains=_number(transition.domain_count, words),
+                start=_moment(transition.started_ms),
+            )
+        case IncidentEnded():
+            text = f"{words.ended[transition.cause]} {words.verdict[transition.verdict]}"
+            return text.format(
+                provider=transition.provider,
+                hard=_number(transition.hard_count, words),
+                outcomes=_number(transition.outcome_count, words),
+                start=_moment(transition.started_ms),
+                end=_moment(transition.ended_ms),
+            )
+
+
+def _number(value: int, words: _Words) -> str:
+    return f"{value:,}".replace(",", words.marks[0])
+
+
+def _percent(rate: float, words: _Words) -> str:
+    return f"{rate * 100:.1f} %".replace(".", words.marks[1])
+
+
+def _moment(at_ms: int) -> str:
+    return f"{datetime.fromtimestamp(at_ms // 1000, tz=UTC):%Y-%m-%d %H:%M} UTC"
