@@ -117,7 +117,7 @@ class _Narrator:
         table.add_row("ClickHouse (HTTP)", ready["clickhouse"], "yes")
         table.add_row("health, metrics", ready["http"], "")
         table.add_row("recorder", "Kafka -> ClickHouse", "")
-        table.add_row("blocklist", "bounces, complaints -> blocks", "in ClickHouse")
+        table.add_row("blocklist", "Kafka -> blocks", "in ClickHouse")
         table.add_row("data, logs", str(self._directory), "")
         out.print(table)
         out.print(f"\n[yellow]{KEEPS_NOTHING}[/]\n")
