@@ -83,11 +83,12 @@ class BlocklistApp:
         self._partitions = 0
         self._directory = TemporaryDirectory(prefix="postloop-blocklist-")
         self.app = create_app(settings, role=ROLE, data_dir=Path(self._directory.name))
+        dead_letters = DeadLetterTopic(self.app, self._named(DEADLETTER_TOPIC)).publish
         self._publisher = Publisher(
             self.app,
             lease=self._lease,
             prefix=settings.topic_prefix,
-            dead_letters=DeadLetterTopic(self.app, self._named(DEADLETTER_TOPIC)).publish,
+            dead_letters=dead_letters,
             health=self._health,
         )
         self._owner = Owner(
@@ -112,6 +113,7 @@ class BlocklistApp:
             owns_domain=lambda account, domain: BlocklistReader(self._client, settings).owns_domain(
                 account, domain
             ),
+            dead_letters=dead_letters,
             signal_topic=self._named(BLOCKLIST_SIGNAL_TOPIC),
             metrics=self._metrics,
         )
@@ -186,10 +188,10 @@ class BlocklistApp:
         async def route(stream: Any) -> AsyncIterator[None]:
             async for event in stream.noack().events():
                 batch: RecordBatch = event.value
-                values = [record.value for record in batch.records]
                 if batch.tp.topic == commands:
-                    done = await self._intake.commands(values)
+                    done = await self._intake.commands(batch.records)
                 else:
+                    values = [record.value for record in batch.records]
                     done = await self._intake.events(inputs[batch.tp.topic], values)
                 if done:
                     ack(event)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Protocol
 
 import structlog
 
@@ -13,6 +13,8 @@ from postloop.adapters.clock import utc_now
 from postloop.adapters.errors import RefusedError, UnavailableError
 from postloop.adapters.metrics import BlocklistMetrics
 from postloop.contracts.blocklist import BlocklistCommandV1, BlocklistReplyV1, read_command
+from postloop.contracts.deadletter import DeadLetterV1, dead_letter
+from postloop.contracts.field_errors import FieldError
 from postloop.domain.blocklist import GLOBAL, Signal
 from postloop.domain.event_types import BLOCKLIST_COMMAND_TOPIC, BLOCKLIST_REPLY_TOPIC, EventType
 from postloop_streams.blocklist.folding import Outgoing
@@ -25,11 +27,22 @@ log = structlog.stdlib.get_logger("postloop.blocklist")
 _CHUNK: Final = 1_000
 
 
+class Record(Protocol):
+    """A consumed Kafka record."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+
+
 class Intake:
     """Routes what comes in to the owners of the addresses.
 
     Args:
         owns_domain: Whether an account has sent mail from a sender domain; blocks, and raises when it cannot be known.
+        dead_letters: Publishes dead letters; returns when the broker acknowledged them.
         partitions: Of the topic of signals; set before the first record.
     """
 
@@ -39,12 +52,14 @@ class Intake:
         *,
         publisher: Publisher,
         owns_domain: Callable[[str, str], bool],
+        dead_letters: Callable[[Sequence[DeadLetterV1]], Awaitable[None]],
         signal_topic: str,
         metrics: BlocklistMetrics,
     ) -> None:
         self._router = router
         self._publisher = publisher
         self._owns_domain = owns_domain
+        self._dead_letters = dead_letters
         self._signal_topic = signal_topic
         self._metrics = metrics
         self.partitions = 0
@@ -60,11 +75,13 @@ class Intake:
             await asyncio.sleep(0)
         return True
 
-    async def commands(self, values: Sequence[bytes | None]) -> bool:
-        """Route commands; what cannot be understood is answered at once, as far as it has an id."""
+    async def commands(self, records: Sequence[Record]) -> bool:
+        """Route commands. What cannot be understood is answered at once; without an id it becomes a dead letter."""
         signals: list[Signal] = []
         answers: list[BlocklistReplyV1] = []
-        for value in values:
+        letters: list[DeadLetterV1] = []
+        for record in records:
+            value = record.value
             command = read_command(value)
             if isinstance(command, BlocklistCommandV1):
                 signal = await self._order(command)
@@ -76,12 +93,15 @@ class Intake:
                 answers.append(refusal(command_id, "invalid_command", command[0].text))
             else:
                 log.warning("command_unreadable", reason=command[0].text)
+                letters.append(_letter(record, command))
         self._metrics.blocklist_signals_total.labels(topic=BLOCKLIST_COMMAND_TOPIC).inc(len(signals))
         replies = [
             Outgoing(BLOCKLIST_REPLY_TOPIC, answer.command_id, answer.model_dump_json().encode())
             for answer in answers
         ]
         with contextlib.suppress(AbandonedError):
+            if letters:
+                await self._publisher.patiently(lambda: self._dead_letters(letters))
             await self._publisher.patiently(lambda: self._publisher.send(replies))
             return await self._route(signals)
         return False
@@ -111,3 +131,18 @@ class Intake:
         except AbandonedError:
             return False
         return True
+
+
+def _letter(record: Record, errors: tuple[FieldError, ...]) -> DeadLetterV1:
+    return dead_letter(
+        topic_id="",
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        index=None,
+        key=record.key,
+        value=record.value,
+        stage="validate",
+        errors=errors,
+        at=utc_now(),
+    )
