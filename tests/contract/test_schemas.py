@@ -18,7 +18,7 @@ from postloop.contracts.deadletter import DeadLetterV1
 from postloop.contracts.decode import decode_record
 from postloop.contracts.events import MODELS
 from postloop.contracts.field_errors import field_errors
-from postloop.contracts.schema_export import export_schemas
+from postloop.contracts.schema_export import SINGLE_MODELS, export_schemas
 from postloop.domain.event_types import DEADLETTER_TOPIC, EVENT_TYPES, INPUT_TOPICS, EventType
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -115,6 +115,24 @@ def test_the_schema_and_the_models_refuse_the_same_objects(data: st.DataObject, 
     event = {**json.loads(sample.value), **data.draw(st.dictionaries(names, values, max_size=2))}
     decoded = decode_record(kind, json.dumps(event).encode(), now=NOW)
     assert is_valid(INPUT_TOPICS[kind], event) == (not decoded.errors)
+
+
+@pytest.mark.parametrize(
+    ("topic", "sample"),
+    [(topic, sample) for topic in SINGLE_MODELS for sample in postloop_schemas.samples(topic)],
+    ids=lambda value: value if isinstance(value, str) else value.reason,
+)
+def test_a_sample_of_an_output_ends_as_it_says(topic: str, sample: postloop_schemas.Sample) -> None:
+    validator = Draft202012Validator(postloop_schemas.topic_schema(topic))
+    assert validator.is_valid(json.loads(sample.value)) is sample.accepted
+    try:
+        SINGLE_MODELS[topic].model_validate_json(sample.value)
+    except ValidationError as error:
+        assert not sample.accepted
+        first = field_errors(error)[0]
+        assert (first.code, first.field) == (sample.code, sample.field)
+    else:
+        assert sample.accepted
 
 
 @pytest.mark.parametrize(

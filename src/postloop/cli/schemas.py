@@ -29,7 +29,7 @@ def export(
         Path | None, typer.Option("--dir", help="Write one file per topic here; without it all go to stdout.")
     ] = None,
 ) -> None:
-    """Write the JSON Schema (draft 2020-12) of every input topic and of the dead letters.
+    """Write the JSON Schema (draft 2020-12) of the input topics, the dead letters and the blocklist.
 
     Example: [bold]postloop schemas export --dir ./schemas[/]
     """

@@ -5,25 +5,47 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from postloop.contracts.blocklist import (
+    BlocklistCommandV1,
+    BlocklistExpireV1,
+    BlocklistInsertV1,
+    BlocklistReplyV1,
+)
 from postloop.contracts.deadletter import DeadLetterV1
 from postloop.contracts.events import MODELS
-from postloop.domain.event_types import DEADLETTER_TOPIC, INPUT_TOPICS
+from postloop.domain.event_types import (
+    BLOCKLIST_COMMAND_TOPIC,
+    BLOCKLIST_EXPIRE_TOPIC,
+    BLOCKLIST_INSERT_TOPIC,
+    BLOCKLIST_REPLY_TOPIC,
+    BLOCKLIST_STATE_TOPIC,
+    DEADLETTER_TOPIC,
+    INPUT_TOPICS,
+)
 
 Schema = dict[str, Any]
 
+SINGLE_MODELS: Final[dict[str, type[BaseModel]]] = {
+    DEADLETTER_TOPIC: DeadLetterV1,
+    BLOCKLIST_INSERT_TOPIC: BlocklistInsertV1,
+    BLOCKLIST_EXPIRE_TOPIC: BlocklistExpireV1,
+    BLOCKLIST_STATE_TOPIC: BlocklistInsertV1,
+    BLOCKLIST_COMMAND_TOPIC: BlocklistCommandV1,
+    BLOCKLIST_REPLY_TOPIC: BlocklistReplyV1,
+}
+"""Topics whose records hold one object. A null value of `blocklist.state` says that the key blocks no more."""
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
 def export_schemas() -> dict[str, Schema]:
-    """Return file name -> schema (draft 2020-12) for the input topics and the dead letters.
+    """Return file name -> schema (draft 2020-12) for the input topics, the dead letters and the blocklist.
 
     A schema says what a program can check without a clock: the moments that `occurred_at` may have, NaN, the
     nesting and the size of a record are in docs/events.md. JSON Schema takes 550.0 for an integer; we do not.
     """
     topics = {INPUT_TOPICS[kind]: model for kind, model in MODELS.items()}
     schemas = {file_name(topic): _one_or_many(model, topic) for topic, model in topics.items()}
-    schemas[file_name(DEADLETTER_TOPIC)] = _one(DeadLetterV1, DEADLETTER_TOPIC)
-    return schemas
+    return schemas | {file_name(topic): _one(model, topic) for topic, model in SINGLE_MODELS.items()}
 
 
 def file_name(topic: str) -> str:
