@@ -21,6 +21,7 @@ from postloop.domain.blocklist.signals import Delivered, Evidence, Ordered, Repo
 from postloop.domain.blocklist.standing import standing
 
 _NO_CAUSE: Final = ""
+_NOTHING: Final[tuple[Change, ...]] = ()
 
 
 def decide(
@@ -82,10 +83,17 @@ def _delivered(entry: Entry, signal: Delivered, policy: Policy, *, now_ms: int) 
 def _published(
     entry: Entry, cause_id: str, policy: Policy, *, now_ms: int
 ) -> tuple[Entry, tuple[Change, ...]]:
-    """Compare what is with what was told, and tell the difference."""
-    block, told = standing(entry, policy, now_ms=now_ms), entry.told
+    """Compare what is with what was told, and tell the difference.
+
+    A release that lifts what a block began with ends it, also when something newer blocks: that is another block, as
+    it would have been had the release come in time.
+    """
+    block, ended = standing(entry, policy, now_ms=now_ms), _NOTHING
+    if entry.told is not None and (block is None or _is_lifted(entry, entry.told)):
+        entry, ended = _released(entry, entry.told, cause_id, now_ms=now_ms)
     if block is None:
-        return (entry, ()) if told is None else _released(entry, told, cause_id, now_ms=now_ms)
+        return entry, ended
+    told = entry.told
     if told is not None and not _is_longer(block.expires_ms, told.block.expires_ms):
         # Another cause of a block that stands is kept with it, and changes nothing for who asks.
         return replace(entry, told=replace(told, block=replace(block, expires_ms=told.block.expires_ms))), ()
@@ -100,7 +108,7 @@ def _published(
         block=block,
     )
     change = Blocked(scope=entry.scope, recipient=entry.recipient, provider=entry.provider, told=now_told)
-    return replace(entry, told=now_told), (change,)
+    return replace(entry, told=now_told), (*ended, change)
 
 
 def _is_longer(expires_ms: int | None, than_ms: int | None) -> bool:
@@ -137,15 +145,15 @@ def _released(entry: Entry, told: Told, cause_id: str, *, now_ms: int) -> tuple[
 def _why_released(entry: Entry, told: Told, *, now_ms: int) -> ReleaseCause:
     if told.block.expires_ms is not None and told.block.expires_ms <= now_ms:
         return "lease_ended"
-    if entry.release is not None and all(e.at_ms <= entry.release.at_ms for e in _of_block(entry, told)):
+    if entry.release is not None and _is_lifted(entry, told):
         return entry.release.cause
     if entry.withdrawals and any(entry.is_withdrawn(e) for e in entry.evidence):
         return "unblocked"
     return "delivered"
 
 
-def _of_block(entry: Entry, told: Told) -> list[Evidence]:
-    return [e for e in entry.evidence if e.event_id in told.block.source_event_ids]
+def _is_lifted(entry: Entry, told: Told) -> bool:
+    return entry.release is not None and told.block.starts_ms <= entry.release.at_ms
 
 
 def _moment_of_release(entry: Entry, *, now_ms: int) -> int:

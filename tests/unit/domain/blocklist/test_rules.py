@@ -242,6 +242,20 @@ def test_a_bounce_after_the_request_keeps_the_block_and_the_answer_says_so() -> 
     assert told(hard(days(1)), order("unblock", days(2)))[-1] == "refused:newer_cause"
 
 
+def test_a_block_without_end_that_is_lifted_leaves_the_lease_of_a_newer_bounce() -> None:
+    entry, changes = play([order("block", days(3)), hard(days(1)), order("unblock", days(2))])
+
+    assert [_word(change) for change in changes] == [
+        "inserted",
+        "done:blocked",
+        "expired:unblocked",
+        "inserted",
+        "refused:newer_cause",
+    ]
+    assert entry is not None and entry.told is not None
+    assert entry.told.block.expires_ms == due_ms(entry, DEFAULT_POLICY) == days(1) + LEASE_MS
+
+
 def test_only_an_operator_or_an_opt_in_ends_a_complaint() -> None:
     by_account = order("unblock", scope=DOMAIN, actor="account:a", owns=True)
     assert told(complaint(days(1)), by_account)[-1] == "refused:needs_opt_in"
