@@ -8,13 +8,14 @@ from typing import Final, Protocol
 
 from postloop.adapters.blocklist_policy import recipient_hash
 from postloop.adapters.blocklist_store import BlocklistWriter, CommandRow, EntryRow, LogRow
-from postloop.contracts.blocklist import BlocklistExpireV1, BlocklistInsertV1, RecipientForm, moment
+from postloop.contracts.blocklist import BlocklistExpireV1, BlocklistInsertV1, RecipientForm, split_state_key
 from postloop.contracts.blocklist_state import (
     ANSWER_PREFIX,
     ENTRY_PREFIX,
     answer_from_bytes,
     entry_from_bytes,
 )
+from postloop.contracts.fields import moment
 from postloop.domain.event_types import (
     BLOCKLIST_CHANGELOG_TOPIC,
     BLOCKLIST_EXPIRE_TOPIC,
@@ -115,7 +116,7 @@ def version_of(record: Record) -> int:
 
 
 def _deleted(key: str, version: int) -> EntryRow:
-    scope, _, recipient = key.removeprefix(ENTRY_PREFIX).partition("|")
+    scope, recipient = split_state_key(key.removeprefix(ENTRY_PREFIX))
     return EntryRow(
         recipient_hash=recipient_hash(recipient),
         scope=scope,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 import re
 from types import MappingProxyType
 from typing import Final
 
+from postloop.contracts.address import hashed_recipient
 from postloop.contracts.blocklist import RecipientForm
 from postloop.domain.blocklist import Policy
 from postloop.domain.bounce import REASONS
@@ -45,9 +45,7 @@ class RecipientKey:
 
     def of(self, canonical: str) -> str:
         """Return the canonical address, or its HMAC-SHA256 in hexadecimal."""
-        if self.form == "clear":
-            return canonical
-        return hmac.new(self._key, canonical.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+        return canonical if self.form == "clear" else hashed_recipient(canonical, self._key)
 
     def text(self, said: str) -> str:
         """Return what a server said, without addresses where addresses must not be kept."""

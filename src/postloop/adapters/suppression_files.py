@@ -16,7 +16,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final, Literal
 
-from postloop.contracts.fields import parse_time
+from postloop.contracts.fields import parse_time, rfc3339
+from postloop.domain.blocklist import GLOBAL
 
 Format = Literal["csv", "aws", "tencent"]
 COLUMNS: Final = (
@@ -29,7 +30,6 @@ COLUMNS: Final = (
     "entry_id",
     "recipient_form",
 )
-GLOBAL: Final = "global"
 # Tencent's times carry no zone; the service is in China.
 _TENCENT_ZONE: Final = timezone(timedelta(hours=8))
 
@@ -173,7 +173,7 @@ def _csv_line(values: Iterable[Any]) -> str:
 
 def _shown(value: Any) -> str:
     if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return rfc3339(value)
     return "" if value is None else str(value)
 
 

@@ -23,6 +23,7 @@ from postloop.cli.common import (
     settings_for,
     time_option,
 )
+from postloop.domain.blocklist import GLOBAL
 
 _HISTORY: Final = 20
 
@@ -114,7 +115,7 @@ def block(
     address: Address,
     actor: Actor,
     reason: Why,
-    scope: Scope = "global",
+    scope: Scope = GLOBAL,
     expires: Annotated[str, typer.Option(help="When it ends, an RFC 3339 time; without: never.")] = "",
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -132,7 +133,7 @@ def unblock(
     address: Address,
     actor: Actor,
     reason: Why,
-    scope: Scope = "global",
+    scope: Scope = GLOBAL,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -166,7 +167,7 @@ def extend(
     address: Address,
     actor: Actor,
     reason: Why,
-    scope: Scope = "global",
+    scope: Scope = GLOBAL,
     expires: Annotated[str, typer.Option(help="The new end; without: a full lease from now.")] = "",
     data_dir: DataDir = None,
     as_json: AsJson = False,

@@ -29,6 +29,7 @@ from postloop.cli.common import (
     stop,
     time_option,
 )
+from postloop.domain.blocklist import GLOBAL
 
 Actor = Annotated[str, typer.Option("--actor", help="Who asks: account:ID or operator:NAME.")]
 Why = Annotated[str, typer.Option("--reason", help="Why, for the audit trail.")]
@@ -64,7 +65,7 @@ def rollback(
     settings = settings_for(data_dir)
     since, until = time_option(from_, "--from"), time_option(to, "--to")
     chosen: dict[str, Any] = {
-        "scope": "global",
+        "scope": GLOBAL,
         "reason": reason,
         "provider": provider,
         "starts_from": since,
@@ -77,7 +78,7 @@ def rollback(
         if counts["entries"] and not dry_run:
             who = actor_of(actor)
             commands = (
-                command_of("rollback", row.recipient, "global", who, why, None)
+                command_of("rollback", row.recipient, GLOBAL, who, why, None)
                 for row in reader.active(**chosen)
             )
             ask_many(settings, commands, counts)

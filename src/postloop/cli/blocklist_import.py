@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from postloop.adapters.suppression_files import GLOBAL, BadLine, Listed
+from postloop.adapters.suppression_files import BadLine, Listed
 from postloop.contracts.address import canonical_recipient
 from postloop.contracts.blocklist import ActorV1, BlocklistCommandV1
+from postloop.domain.blocklist import GLOBAL
 
 
 @dataclass

@@ -10,7 +10,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from postloop.adapters.blocklist_store import EntryRow, LogRow
-from postloop.contracts.blocklist import GLOBAL_SCOPE
+from postloop.contracts.fields import rfc3339
+from postloop.domain.blocklist import GLOBAL
 from postloop.domain.bounce import FACTS
 
 _HIDDEN = "another account's mail caused this"
@@ -43,7 +44,7 @@ def seen_by(row: EntryRow, account: str) -> dict[str, Any] | None:
         return {**known, "cause_account_ids": list(row.cause_account_ids)}
     is_own = account in row.cause_account_ids
     others = row.is_active and (not is_own or len(row.cause_account_ids) > 1)
-    if not is_own and row.scope != GLOBAL_SCOPE:
+    if not is_own and row.scope != GLOBAL:
         return None
     if not is_own:
         if not row.is_active:
@@ -125,7 +126,7 @@ def columns(row: EntryRow) -> dict[str, Any]:
 
 
 def _sentences(entry: dict[str, Any], *, contact: str, account: str) -> list[str]:
-    for_whom = "every sender" if entry["scope"] == GLOBAL_SCOPE else f"mail from {entry['scope']}"
+    for_whom = "every sender" if entry["scope"] == GLOBAL else f"mail from {entry['scope']}"
     until = f"until {entry['expires_at']}" if entry["expires_at"] else "without end"
     lines = [f"{entry['recipient']} is blocked for {for_whom}, {until}."]
     lines.append(f"  why: {_meaning(entry)}")
@@ -180,4 +181,4 @@ def _minute(text: str | None) -> str:
 
 
 def _text(at: datetime | None) -> str | None:
-    return None if at is None else at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return None if at is None else rfc3339(at)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 
 import typer
@@ -18,7 +18,7 @@ from postloop.adapters.clock import utc_now
 from postloop.adapters.dead_letter_store import DeadLetter, DeadLetterStore, Filter
 from postloop.adapters.redrive import Redriver
 from postloop.cli.common import AsJson, DataDir, Exit, err, guarded, out, print_json, settings_for, stop
-from postloop.contracts.fields import WireTime
+from postloop.contracts.fields import WireTime, rfc3339
 from postloop.settings import Settings, parse_duration
 
 _PREVIEW_CHARS: Final = 60
@@ -286,8 +286,4 @@ def _text(value: bytes, limit: int) -> str:
 
 
 def _time(moment: datetime | None) -> str:
-    return (
-        ""
-        if moment is None
-        else moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    )
+    return "" if moment is None else rfc3339(moment)

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from postloop.contracts.blocklist import RecipientForm
-from postloop.contracts.fields import OptionalTime
-
-_SEPARATOR: Final = "|"
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND: Final = timedelta(milliseconds=1)
+from postloop.contracts.blocklist import RecipientForm, split_state_key
+from postloop.contracts.fields import OptionalTime, milliseconds
 
 
 class Listed(NamedTuple):
@@ -49,8 +44,7 @@ def read_record(key: bytes | None, value: bytes | None) -> Change | None:
         text = (key or b"").decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:
         return None
-    # The scope is a domain or `global`; the recipient may hold the separator itself.
-    scope, _, recipient = text.partition(_SEPARATOR)
+    scope, recipient = split_state_key(text)
     if not scope or not recipient:
         return None
     if value is None:
@@ -62,13 +56,3 @@ def read_record(key: bytes | None, value: bytes | None) -> Change | None:
     expires_ms = None if state.expires_at is None else milliseconds(state.expires_at)
     is_hashed = state.recipient_form != "clear"
     return Change(scope, recipient, Listed(state.reason, expires_ms, state.entry_id, is_hashed))
-
-
-def milliseconds(at: datetime) -> int:
-    """Return a time as whole milliseconds since 1970, exactly."""
-    return (at - _EPOCH) // _MILLISECOND
-
-
-def moment(ms: int) -> datetime:
-    """Return milliseconds since 1970 as an aware time."""
-    return _EPOCH + ms * _MILLISECOND

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import re
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,9 +9,10 @@ from typing import Final
 from uuid import UUID
 
 from postloop.client.hash_table import NOTE_BYTES, HashTable
-from postloop.client.records import Change, Listed, moment
-from postloop.contracts.address import canonical_recipient
-from postloop.contracts.blocklist import GLOBAL_SCOPE
+from postloop.client.records import Change, Listed
+from postloop.contracts.address import canonical_recipient, hashed_recipient
+from postloop.contracts.fields import moment
+from postloop.domain.blocklist import GLOBAL
 
 # A value of the table, from the top: 48 bits of milliseconds since 1970 (enough for the year 9999), one bit for the
 # hashed form, one for an id that is no UUID, 14 bits for the reason.
@@ -90,10 +90,7 @@ class BlockView:
         limit = _value_at(now_ms)
         find = self._table.find
         for name in self._names(recipient):
-            if (
-                find(hash((GLOBAL_SCOPE, name)) or 1) > limit
-                or find(hash((sender_domain, name)) or 1) > limit
-            ):
+            if find(hash((GLOBAL, name)) or 1) > limit or find(hash((sender_domain, name)) or 1) > limit:
                 return True
         return False
 
@@ -101,7 +98,7 @@ class BlockView:
         """Return the entry that blocks, the `global` one first; None when none does."""
         limit = _value_at(now_ms)
         for name in self._names(recipient):
-            for scope in (GLOBAL_SCOPE, sender_domain):
+            for scope in (GLOBAL, sender_domain):
                 key = _key(scope, name)
                 value = self._table.find(key)
                 if value > limit:
@@ -117,7 +114,7 @@ class BlockView:
         canonical = canonical_recipient(recipient).canonical
         if not self._hashed_count or self._hash_key is None:
             return (canonical,)
-        hashed = hmac.digest(self._hash_key, canonical.encode("utf-8", "surrogatepass"), "sha256").hex()
+        hashed = hashed_recipient(canonical, self._hash_key)
         return (hashed,) if self._hashed_count == self._table.count else (hashed, canonical)
 
     def _packed(self, key: int, listed: Listed) -> tuple[int, bytes]:

@@ -1,5 +1,6 @@
 """The canonical recipient of any text: fast path, then a bounded cache, then email-validator without DNS."""
 
+import hmac
 import unicodedata
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -41,6 +42,11 @@ def canonical_recipient(text: str) -> Recipient:
         return Recipient(canonical, canonical.rpartition("@")[2], True)
     # No valid address is longer, and the library reads a text character by character.
     return malformed(text) if len(text.strip()) > MAX_ADDRESS_BYTES else _by_library(text)
+
+
+def hashed_recipient(canonical: str, key: bytes) -> str:
+    """Return the HMAC-SHA256 of a canonical address in hexadecimal, as hashed blocklists hold it."""
+    return hmac.digest(key, canonical.encode("utf-8", "surrogatepass"), "sha256").hex()
 
 
 def malformed(text: str) -> Recipient:

@@ -1,6 +1,5 @@
 """`blocklist.insert`, `.expire`, `.state`, `.command` and `.reply`: what is published and what may be asked."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -13,12 +12,12 @@ from postloop.contracts.fields import (
     RecipientText,
     SchemaVersion,
     WireTime,
+    moment,
 )
 from postloop.domain.blocklist import GLOBAL, Blocked, Released, Told
 
 RecipientForm = Literal["clear", "hmac-sha256"]
 MAX_REASON_CHARS: Final = 500
-GLOBAL_SCOPE: Final = GLOBAL
 
 
 class _Published(BaseModel):
@@ -83,7 +82,7 @@ class BlocklistCommandV1(BaseModel):
     command_id: EventId = Field(description="A repeated id repeats the first answer.")
     command: Literal["block", "unblock", "extend", "opt_in", "rollback"]
     recipient: RecipientText
-    scope: Identifier = Field(default="global", description="`global`, or a sender domain.")
+    scope: Identifier = Field(default=GLOBAL, description="`global`, or a sender domain.")
     actor: ActorV1
     reason: Annotated[str, StringConstraints(min_length=1, max_length=MAX_REASON_CHARS)]
     requested_at: WireTime
@@ -160,11 +159,12 @@ def read_command(value: bytes | None) -> BlocklistCommandV1 | tuple[FieldError, 
         return tuple(field_errors(error))
 
 
-def moment(ms: int) -> datetime:
-    """Return milliseconds since 1970 as an aware time."""
-    return datetime.fromtimestamp(ms / 1000, UTC)
+def state_key(scope: str, recipient: str) -> str:
+    """Return the key of an entry in `blocklist.state`."""
+    return f"{scope}|{recipient}"
 
 
-def milliseconds(at: datetime) -> int:
-    """Return a time as milliseconds since 1970, cut."""
-    return int(at.timestamp() * 1000)
+def split_state_key(key: str) -> tuple[str, str]:
+    """Return scope and recipient of a key: no scope holds the bar, a recipient may. Empty where one is missing."""
+    scope, _, recipient = key.partition("|")
+    return scope, recipient

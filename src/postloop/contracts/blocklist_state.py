@@ -11,6 +11,7 @@ from typing import Annotated, Final
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from postloop.contracts.blocklist import state_key
 from postloop.domain.blocklist import Delivered, Entry, Ordered, Reported, TimePassed
 from postloop.domain.errors import DataError
 
@@ -68,7 +69,7 @@ def signals_from_bytes(value: bytes) -> list[Reported | Delivered | Ordered | Ti
 
 def entry_key(scope: str, recipient: str) -> str:
     """Return the key of an entry in the changelog and in the store."""
-    return f"{ENTRY_PREFIX}{scope}|{recipient}"
+    return ENTRY_PREFIX + state_key(scope, recipient)
 
 
 def answer_key(command_id: str) -> str:

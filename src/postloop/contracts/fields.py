@@ -1,6 +1,6 @@
 """The types that fields of events have on the wire, and their limits."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
 from pydantic import FailFast, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstraints
@@ -12,6 +12,8 @@ MAX_ID_CHARS: Final = 998
 """The longest line of a message (RFC 5322 section 2.1.1): no identifier of mail is longer."""
 MAX_TAG_COUNT: Final = 10
 MAX_TAG_CHARS: Final = 64
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
 
 # RFC 3339 section 5.6: date, T (or a space), time with seconds, any fraction, a zone. Nothing shorter.
 _TIME_PATTERN: Final = r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$"
@@ -42,7 +44,7 @@ class _WireTime:
             python_schema=core_schema.union_schema(
                 [core_schema.datetime_schema(tz_constraint="aware", strict=True), wire]
             ),
-            serialization=core_schema.plain_serializer_function_ser_schema(_rfc3339, when_used="json"),
+            serialization=core_schema.plain_serializer_function_ser_schema(rfc3339, when_used="json"),
         )
 
     def __get_pydantic_json_schema__(
@@ -58,8 +60,19 @@ class _NullIsAbsent:
         return core_schema.nullable_schema(handler(source))
 
 
-def _rfc3339(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def rfc3339(at: datetime) -> str:
+    """Return an aware time as it stands on the wire: UTC with milliseconds."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def milliseconds(at: datetime) -> int:
+    """Return an aware time as whole milliseconds since 1970, cut."""
+    return (at - _EPOCH) // _MILLISECOND
+
+
+def moment(ms: int) -> datetime:
+    """Return milliseconds since 1970 as an aware time."""
+    return _EPOCH + ms * _MILLISECOND
 
 
 NULL_IS_ABSENT: Final = _NullIsAbsent()

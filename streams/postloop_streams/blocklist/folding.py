@@ -15,6 +15,7 @@ from postloop.contracts.blocklist import (
     RecipientForm,
     expire_event,
     insert_event,
+    state_key,
 )
 from postloop.contracts.blocklist_state import (
     Answer,
@@ -180,13 +181,17 @@ class Folder:
             case Blocked():
                 value = insert_event(change, form=self._form).model_dump_json().encode()
                 work.outgoing.append(Outgoing(BLOCKLIST_INSERT_TOPIC, change.recipient, value))
-                work.outgoing.append(Outgoing(BLOCKLIST_STATE_TOPIC, _state_key(change), value))
+                work.outgoing.append(
+                    Outgoing(BLOCKLIST_STATE_TOPIC, state_key(change.scope, change.recipient), value)
+                )
                 work.inserted += change.told.change == "inserted"
                 work.extended += change.told.change == "extended"
             case Released():
                 value = expire_event(change, form=self._form).model_dump_json().encode()
                 work.outgoing.append(Outgoing(BLOCKLIST_EXPIRE_TOPIC, change.recipient, value))
-                work.outgoing.append(Outgoing(BLOCKLIST_STATE_TOPIC, _state_key(change), None))
+                work.outgoing.append(
+                    Outgoing(BLOCKLIST_STATE_TOPIC, state_key(change.scope, change.recipient), None)
+                )
                 work.released += 1
             case Answered():
                 pass  # becomes a reply, with the ids of the events
@@ -212,11 +217,7 @@ def state_of(entry: Entry, form: RecipientForm) -> list[Outgoing]:
         return []
     blocked = Blocked(scope=entry.scope, recipient=entry.recipient, provider=entry.provider, told=entry.told)
     value = insert_event(blocked, form=form).model_dump_json().encode()
-    return [Outgoing(BLOCKLIST_STATE_TOPIC, _state_key(blocked), value)]
-
-
-def _state_key(change: Blocked | Released) -> str:
-    return f"{change.scope}|{change.recipient}"
+    return [Outgoing(BLOCKLIST_STATE_TOPIC, state_key(entry.scope, entry.recipient), value)]
 
 
 def _answer(order: Ordered, changes: Sequence[Change], *, now_ms: int) -> Answer:

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from postloop.adapters.partition_store import Item, PartitionStore
-from postloop.contracts.blocklist_state import ANSWER_PREFIX, ENTRY_PREFIX, entry_from_bytes
+from postloop.contracts.blocklist import split_state_key
+from postloop.contracts.blocklist_state import ANSWER_PREFIX, ENTRY_PREFIX
 from postloop.domain.blocklist import Signal, TimePassed
 from postloop_streams.blocklist.folding import Folder, Work
 
@@ -47,9 +48,13 @@ class OwnedPartition:
             due = await asyncio.to_thread(self.store.due, now_ms, limit=DUE_AT_ONCE)
             if not due:
                 return None
-            entries = [entry_from_bytes(value) for key, value in due if key.startswith(ENTRY_PREFIX)]
+            places = [
+                split_state_key(key.removeprefix(ENTRY_PREFIX))
+                for key, _ in due
+                if key.startswith(ENTRY_PREFIX)
+            ]
             over = [Item(key, None) for key, _ in due if key.startswith(ANSWER_PREFIX)]
-            signals = [TimePassed(scope=entry.scope, recipient=entry.recipient) for entry in entries]
+            signals = [TimePassed(scope=scope, recipient=recipient) for scope, recipient in places]
             return await self._work_off(signals, now_ms=now_ms, also=over)
 
     async def close(self) -> None:

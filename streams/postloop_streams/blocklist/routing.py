@@ -10,9 +10,10 @@ from typing import Any, Final
 from postloop.adapters.blocklist_policy import RecipientKey, recipient_hash
 from postloop.adapters.event_columns.decoder import ColumnDecoder
 from postloop.contracts.address import canonical_recipient
-from postloop.contracts.blocklist import BlocklistCommandV1, milliseconds
+from postloop.contracts.blocklist import BlocklistCommandV1
 from postloop.contracts.blocklist_state import signals_to_bytes
 from postloop.contracts.decode import Limits
+from postloop.contracts.fields import milliseconds
 from postloop.domain.blocklist import (
     GLOBAL,
     Delivered,

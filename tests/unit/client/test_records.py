@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postloop.client.records import Change, Listed, milliseconds, moment, read_record
+from postloop.client.records import Change, Listed, read_record
 from postloop.contracts.blocklist import insert_event
+from postloop.contracts.fields import milliseconds, moment
 from postloop.domain.blocklist import Block, Blocked, Told
 from tests.unit.client.entries import ENTRY_ID, record, state_event
 

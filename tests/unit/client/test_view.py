@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postloop.client.records import Change, Listed, moment
+from postloop.client.records import Change, Listed
 from postloop.client.view import BlockedBy, BlockView
 from postloop.contracts.address import canonical_recipient
+from postloop.contracts.fields import moment
 from tests.unit.client.entries import ENTRY_ID, KEY, NOW_MS, blocked, hashed, released
 
 scopes = st.sampled_from(["global", "shop.example", "Shop.example", "other.example"])

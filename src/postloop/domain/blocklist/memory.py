@@ -60,7 +60,7 @@ def forgotten(entry: Entry, policy: Policy, *, now_ms: int) -> Entry:
 def due_ms(entry: Entry, policy: Policy) -> int | None:
     """Return when the entry must be looked at again: its lease ends, or it may be forgotten. None: never."""
     if entry.told is not None:
-        return _next_end(entry)
+        return entry.told.block.expires_ms
     if entry.scope != GLOBAL and (entry.release or entry.withdrawals):
         return None
     moments = [
@@ -71,7 +71,3 @@ def due_ms(entry: Entry, policy: Policy) -> int | None:
         *([entry.ended_ms] if entry.term else []),
     ]
     return max(moments) + policy.memory_ms if moments else None
-
-
-def _next_end(entry: Entry) -> int | None:
-    return entry.told.block.expires_ms if entry.told is not None else None

@@ -22,7 +22,8 @@ def standing(entry: Entry, policy: Policy, *, now_ms: int) -> Block | None:
     causes = _blocking(speaking, entry.deliveries, policy)
     if not causes:
         return None
-    expires_ms = _end(_blocking(entry.evidence, entry.deliveries, policy), policy, term=entry.term)
+    lasting = _blocking(entry.evidence, entry.deliveries, policy) if entry.withdrawals else causes
+    expires_ms = _end(lasting, policy, term=entry.term)
     if expires_ms is not None and expires_ms <= now_ms:
         return None
     newest = max(_lasting(causes) or causes, key=lambda evidence: evidence.order)
