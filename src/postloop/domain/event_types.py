@@ -40,6 +40,14 @@ BLOCKLIST_SIGNAL_TOPIC: Final = "postloop.blocklist.signal"
 """Internal: what was seen of an address, in the partition of the worker that owns it."""
 BLOCKLIST_CHANGELOG_TOPIC: Final = "postloop.blocklist.changelog"
 """Internal, compacted: everything that the blocklist role knows, partitioned as the signals are."""
+BLOCKLIST_EVENT_TYPES: Final[tuple[EventType, ...]] = ("bounce", "complaint", "unsubscribe", "delivery")
+"""What the blocklist role reads of the input."""
+BLOCKLIST_JOURNALED_TOPICS: Final = (
+    BLOCKLIST_INSERT_TOPIC,
+    BLOCKLIST_EXPIRE_TOPIC,
+    BLOCKLIST_CHANGELOG_TOPIC,
+)
+"""What the journal of the blocklist role copies to ClickHouse."""
 REPUTATION_CHANGE_TOPIC: Final = "reputation.change"
 DELIVERY_ALERT_TOPIC: Final = "delivery.alert"
 

@@ -12,10 +12,9 @@ from kafka.admin import OffsetSpec
 from postloop.adapters.kafka_admin import admin_client
 from postloop.domain.errors import PostloopError
 from postloop.domain.event_types import (
-    BLOCKLIST_CHANGELOG_TOPIC,
     BLOCKLIST_COMMAND_TOPIC,
-    BLOCKLIST_EXPIRE_TOPIC,
-    BLOCKLIST_INSERT_TOPIC,
+    BLOCKLIST_EVENT_TYPES,
+    BLOCKLIST_JOURNALED_TOPICS,
     BLOCKLIST_SIGNAL_TOPIC,
     INPUT_TOPICS,
     prefixed,
@@ -67,11 +66,11 @@ def _watched(settings: Settings) -> dict[str, set[str]]:
     wanted = {
         "recorder": list(INPUT_TOPICS.values()),
         "blocklist": [
-            *(INPUT_TOPICS[kind] for kind in ("bounce", "complaint", "unsubscribe", "delivery")),
+            *(INPUT_TOPICS[kind] for kind in BLOCKLIST_EVENT_TYPES),
             BLOCKLIST_COMMAND_TOPIC,
             BLOCKLIST_SIGNAL_TOPIC,
         ],
-        "blocklist-journal": [BLOCKLIST_INSERT_TOPIC, BLOCKLIST_EXPIRE_TOPIC, BLOCKLIST_CHANGELOG_TOPIC],
+        "blocklist-journal": list(BLOCKLIST_JOURNALED_TOPICS),
     }
     return {
         f"{settings.group_prefix}-{role}": {prefixed(topic, prefix=prefix) for topic in topics}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -26,8 +24,8 @@ from postloop.contracts.decode import Limits
 from postloop.domain.event_types import (
     BLOCKLIST_CHANGELOG_TOPIC,
     BLOCKLIST_COMMAND_TOPIC,
-    BLOCKLIST_EXPIRE_TOPIC,
-    BLOCKLIST_INSERT_TOPIC,
+    BLOCKLIST_EVENT_TYPES,
+    BLOCKLIST_JOURNALED_TOPICS,
     BLOCKLIST_REPLY_TOPIC,
     BLOCKLIST_SIGNAL_TOPIC,
     BLOCKLIST_STATE_TOPIC,
@@ -37,12 +35,13 @@ from postloop.domain.event_types import (
 )
 from postloop.settings import Settings
 from postloop_streams.app import create_app
+from postloop_streams.assignments import end_at_once
 from postloop_streams.blocklist.intake import Intake
 from postloop_streams.blocklist.journal import JournalWriter
 from postloop_streams.blocklist.opening import Opening, open_stores
 from postloop_streams.blocklist.owner import Outside, Owner
 from postloop_streams.blocklist.publisher import Publisher
-from postloop_streams.blocklist.routing import ROUTED_TYPES, Router
+from postloop_streams.blocklist.routing import Router
 from postloop_streams.recorder.dead_letter_topic import DeadLetterTopic
 from postloop_streams.transport import BatchTopic, Lease, RecordBatch, ack, commit_stored
 
@@ -52,15 +51,11 @@ ROLE: Final = "blocklist"
 _OWN_TOPICS: Final = (
     BLOCKLIST_COMMAND_TOPIC,
     BLOCKLIST_SIGNAL_TOPIC,
-    BLOCKLIST_CHANGELOG_TOPIC,
-    BLOCKLIST_INSERT_TOPIC,
-    BLOCKLIST_EXPIRE_TOPIC,
+    *BLOCKLIST_JOURNALED_TOPICS,
     BLOCKLIST_STATE_TOPIC,
     BLOCKLIST_REPLY_TOPIC,
     DEADLETTER_TOPIC,
 )
-_JOURNALED: Final = (BLOCKLIST_INSERT_TOPIC, BLOCKLIST_EXPIRE_TOPIC, BLOCKLIST_CHANGELOG_TOPIC)
-_EXIT_FAILED: Final = 1
 _JOURNAL_STOP_S: Final = 2.0
 _WATCH_EVERY_S: Final = 1.0
 _STUCK_AFTER_S: Final = 120.0
@@ -110,9 +105,7 @@ class BlocklistApp:
                 key=RecipientKey(settings),
             ),
             publisher=self._publisher,
-            owns_domain=lambda account, domain: BlocklistReader(self._client, settings).owns_domain(
-                account, domain
-            ),
+            owns_domain=self._reader.owns_domain,
             dead_letters=dead_letters,
             signal_topic=self._named(BLOCKLIST_SIGNAL_TOPIC),
             metrics=self._metrics,
@@ -124,7 +117,7 @@ class BlocklistApp:
 
     def check(self) -> list[str]:
         """Return what is missing before the worker can start: topics, tables, migrations."""
-        wanted = [*(self._input(kind) for kind in ROUTED_TYPES), *map(self._named, _OWN_TOPICS)]
+        wanted = [*(self._input(kind) for kind in BLOCKLIST_EVENT_TYPES), *map(self._named, _OWN_TOPICS)]
         missing = topic_admin.missing_topics(self._settings, wanted)
         problems = [f"topic {name} does not exist: run `postloop topics create`" for name in missing]
         problems += check_schema(self._client, self._settings)
@@ -145,7 +138,7 @@ class BlocklistApp:
         return []
 
     def _make_journal(self) -> JournalWriter:
-        names = [self._named(topic) for topic in _JOURNALED]
+        names = [self._named(topic) for topic in BLOCKLIST_JOURNALED_TOPICS]
         return JournalWriter(
             self._settings,
             topic_admin.partition_counts(self._settings, names),
@@ -182,7 +175,7 @@ class BlocklistApp:
         )
 
     def _connect_agents(self) -> None:
-        inputs = {self._input(kind): kind for kind in ROUTED_TYPES}
+        inputs = {self._input(kind): kind for kind in BLOCKLIST_EVENT_TYPES}
         commands, signals = self._named(BLOCKLIST_COMMAND_TOPIC), self._named(BLOCKLIST_SIGNAL_TOPIC)
 
         async def route(stream: Any) -> AsyncIterator[None]:
@@ -260,7 +253,4 @@ class BlocklistApp:
                 self._health.set("kafka", answered, "no heartbeat was answered for the session timeout")
 
     def _fail(self, reason: str) -> None:
-        """End the process at once: whatever Faust would still commit must not be committed."""
-        log.error("blocklist_stopped", reason=reason)
-        sys.stderr.flush()
-        os._exit(_EXIT_FAILED)
+        end_at_once(log, "blocklist_stopped", reason=reason)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from postloop.contracts.blocklist import RecipientForm
 from postloop.contracts.blocklist_state import signals_from_bytes
 from postloop.domain.blocklist import Policy, Signal
 from postloop.domain.errors import DataError
+from postloop_streams.assignments import assignment_of
 from postloop_streams.blocklist.folding import Folder, Work
 from postloop_streams.blocklist.opening import Opened
 from postloop_streams.blocklist.partition import OwnedPartition, Publish
@@ -30,7 +30,6 @@ LEASES_EVERY_S: Final = 0.2
 # Signals applied at once: their events are published together.
 MAX_SIGNALS: Final = 2_000
 _OPENING_PAUSE_S: Final = 1.0
-_GENERATION_CHECK_S: Final = 0.5
 _CLOSING_S: Final = 4.0
 
 OpenStores = Callable[[Iterable[int]], Awaitable[dict[int, Opened]]]
@@ -125,20 +124,17 @@ class Owner:
         ack()
 
     async def _partition(self, generation_id: int, number: int) -> OwnedPartition | None:
-        """Return an open partition; None once another generation is in force.
-
-        Faust lets records flow a moment before it tells us of the partitions: those records wait here.
-        """
-        while self._outside.generation() == generation_id:
-            assignment = self._assignment
-            if assignment is not None and assignment.generation_id == generation_id:
-                await assignment.is_open.wait()
-                return None if assignment.is_closed else assignment.partitions.get(number)
-            async with self._assigned:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_GENERATION_CHECK_S):
-                        await self._assigned.wait()
-        return None
+        """Return an open partition; None once another generation is in force."""
+        assignment = await assignment_of(
+            generation_id,
+            current=lambda: self._assignment,
+            changed=self._assigned,
+            in_force=self._outside.generation,
+        )
+        if assignment is None:
+            return None
+        await assignment.is_open.wait()
+        return None if assignment.is_closed else assignment.partitions.get(number)
 
     async def _serve(self, assignment: _Assignment) -> None:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -17,9 +17,11 @@ from postloop.adapters.partition_store import Item
 from postloop.contracts.blocklist_state import signals_to_bytes
 from postloop.contracts.deadletter import DeadLetterV1, dead_letter
 from postloop.contracts.field_errors import FieldError
+from postloop.domain.blocklist import Signal
 from postloop.domain.errors import PostloopError
 from postloop.domain.event_types import BLOCKLIST_CHANGELOG_TOPIC, BLOCKLIST_SIGNAL_TOPIC, prefixed
 from postloop_streams.blocklist.folding import Outgoing, Work
+from postloop_streams.producing import ToPublish, publish
 from postloop_streams.transport import Lease
 
 log = structlog.stdlib.get_logger("postloop.blocklist")
@@ -29,6 +31,8 @@ _LONGEST_PAUSE_S: Final = 5.0
 # Nothing is published unless the answer can come before somebody else may own the partition.
 _LEASE_MARGIN_S: Final = 1.0
 _TRACEBACK_CHARS: Final = 4_000
+# A number that fits into a signed column of 64 bits.
+_PLACE_BYTES: Final = 7
 
 
 class AbandonedError(PostloopError):
@@ -59,6 +63,7 @@ class Publisher:
         self._dead_letters = dead_letters
         self._health = health
         self._changelog = prefixed(BLOCKLIST_CHANGELOG_TOPIC, prefix=prefix)
+        self._signals = prefixed(BLOCKLIST_SIGNAL_TOPIC, prefix=prefix)
         self.is_stopped = False
 
     async def publish(self, partition: int, work: Work) -> None:
@@ -71,49 +76,36 @@ class Publisher:
 
     async def _publish(self, partition: int, work: Work) -> None:
         if work.failures:
-            await self._dead_letters([_failed(partition, *failure) for failure in work.failures])
+            await self._dead_letters(
+                [_failed(self._signals, partition, *failure) for failure in work.failures]
+            )
         await self.fill(partition, work.outgoing, list(work.items.values()))
 
     async def fill(self, partition: int, outgoing: Sequence[Outgoing], items: Sequence[Item]) -> None:
         """Publish records, and then items to the changelog: what stands there was said."""
         await self.send(outgoing)
-        futures = [
-            await self._app.producer.send(
-                self._changelog, item.key.encode("utf-8", "surrogatepass"), item.value, partition, None, None
-            )
-            for item in items
-        ]
-        await asyncio.gather(*futures)
+        await publish(self._app, [self._change(partition, item.key, item.value) for item in items])
 
     async def send(self, records: Sequence[Outgoing]) -> None:
         """Publish records by their keys, in order; return when all are acknowledged."""
-        futures = [
-            await self._app.producer.send(
-                prefixed(record.topic, prefix=self._prefix),
-                record.key.encode("utf-8", "surrogatepass"),
-                record.value,
-                None,
-                None,
-                None,
-            )
-            for record in records
-        ]
-        await asyncio.gather(*futures)
+        topics = {
+            topic: prefixed(topic, prefix=self._prefix) for topic in {record.topic for record in records}
+        }
+        await publish(
+            self._app, [ToPublish(topics[record.topic], _key(record.key), record.value) for record in records]
+        )
 
     async def send_to_partitions(self, topic: str, records: Sequence[tuple[int, bytes]]) -> None:
         """Publish values to partitions of a topic (with its prefix); return when all are acknowledged."""
-        futures = [
-            await self._app.producer.send(topic, None, value, partition, None, None)
-            for partition, value in records
-        ]
-        await asyncio.gather(*futures)
+        await publish(self._app, [ToPublish(topic, None, value, partition) for partition, value in records])
 
     async def write_changelog(self, partition: int, key: str, value: bytes | None) -> int:
         """Append one record to the changelog and return its offset."""
-        future = await self._app.producer.send(
-            self._changelog, key.encode("utf-8", "surrogatepass"), value, partition, None, None
-        )
-        return int((await future).offset)
+        (answer,) = await publish(self._app, [self._change(partition, key, value)])
+        return int(answer.offset)
+
+    def _change(self, partition: int, key: str, value: bytes | None) -> ToPublish:
+        return ToPublish(self._changelog, _key(key), value, partition)
 
     async def patiently(self, attempt: Callable[[], Any]) -> Any:
         """Try until it succeeds, while the partitions are ours; return what the attempt returned.
@@ -141,14 +133,21 @@ class Publisher:
         raise AbandonedError("the worker stops")
 
 
-def _failed(partition: int, signal: Any, trace: str) -> DeadLetterV1:
-    """Return the dead letter of a signal on which the rules failed; its place is made of the signal itself."""
+def _key(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _failed(topic: str, partition: int, signal: Signal, trace: str) -> DeadLetterV1:
+    """Return the dead letter of a signal on which the rules failed.
+
+    Signals share records, so its place is made of its bytes: the same signal has the same id however often it is tried.
+    """
     value = signals_to_bytes([signal])
     return dead_letter(
         topic_id="",
-        topic=BLOCKLIST_SIGNAL_TOPIC,
+        topic=topic,
         partition=partition,
-        offset=int(time.time() * 1000),
+        offset=int.from_bytes(hashlib.sha256(value).digest()[:_PLACE_BYTES], "big"),
         index=None,
         key=None,
         value=value,

@@ -24,11 +24,10 @@ from postloop.domain.blocklist import (
     Signal,
     bounce_evidence,
 )
-from postloop.domain.event_types import EventType
+from postloop.domain.event_types import BLOCKLIST_EVENT_TYPES, EventType
 
 # Of one record: far below what a topic takes, for signals carry what servers said.
 MAX_SIGNALS: Final = 200
-ROUTED_TYPES: Final[tuple[EventType, ...]] = ("bounce", "complaint", "unsubscribe", "delivery")
 
 _COMMON: Final = ("event_id", "occurred_at", "account_id", "sender_domain", "recipient", "mailbox_provider")
 _BOUNCE: Final = (
@@ -48,7 +47,7 @@ class Router:
     """Reads events as the recorder does; what is invalid becomes a dead letter there and is passed over here."""
 
     def __init__(self, *, limits: Limits, policy: Policy, key: RecipientKey) -> None:
-        self._decoders = {kind: ColumnDecoder(kind, limits) for kind in ROUTED_TYPES}
+        self._decoders = {kind: ColumnDecoder(kind, limits) for kind in BLOCKLIST_EVENT_TYPES}
         self._policy = policy
         self._key = key
         self._make: dict[EventType, Callable[[Any], Iterator[Signal]]] = {

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import sys
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -23,6 +21,7 @@ from postloop.adapters.run_store import ClickHouseRunStore
 from postloop.domain.event_types import DEADLETTER_TOPIC, EVENT_TYPES, prefixed, topic_name
 from postloop.settings import Settings
 from postloop_streams.app import create_app
+from postloop_streams.assignments import end_at_once
 from postloop_streams.recorder.dead_letter_topic import DeadLetterTopic
 from postloop_streams.recorder.reconciler import Reconciler
 from postloop_streams.recorder.recorder import Outside, Recorder
@@ -42,7 +41,6 @@ DRAIN_S: Final = 3.0
 # Fetched lists that wait for the agent; more would only wait, and take memory.
 _QUEUED_BATCHES: Final = 2
 _LAG_EVERY_S: Final = 5.0
-_EXIT_FAILED: Final = 1
 
 
 class RecorderApp:
@@ -167,7 +165,4 @@ class RecorderApp:
         await self._reconciler.run(lambda: self.app.should_stop)
 
     def _fail(self, reason: str) -> None:
-        """End the process at once: whatever Faust would still commit must not be committed."""
-        log.error("recorder_stopped", reason=reason)
-        sys.stderr.flush()
-        os._exit(_EXIT_FAILED)
+        end_at_once(log, "recorder_stopped", reason=reason)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -11,6 +10,7 @@ import faust
 from postloop.adapters.topic_specs import DEADLETTER_MAX_BYTES
 from postloop.contracts.deadletter import DeadLetterV1
 from postloop.contracts.field_errors import FieldError
+from postloop_streams.producing import ToPublish, publish
 
 # What the broker counts beside key and value: batch and record headers.
 _RECORD_OVERHEAD_BYTES: Final = 1_024
@@ -25,13 +25,10 @@ class DeadLetterTopic:
 
     async def publish(self, letters: Sequence[DeadLetterV1]) -> None:
         """Return when the broker acknowledged every dead letter; a repeat has the same id."""
-        futures = [
-            await self._app.producer.send(
-                self._topic, letter.event_id.encode(), fitting(letter), None, None, None
-            )
-            for letter in letters
-        ]
-        await asyncio.gather(*futures)
+        await publish(
+            self._app,
+            [ToPublish(self._topic, letter.event_id.encode(), fitting(letter)) for letter in letters],
+        )
 
 
 def fitting(letter: DeadLetterV1, *, max_bytes: int = DEADLETTER_MAX_BYTES - _RECORD_OVERHEAD_BYTES) -> bytes:

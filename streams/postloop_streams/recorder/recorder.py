@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from postloop.adapters.run_store import RunStore
 from postloop.contracts.decode import Limits
 from postloop.domain.errors import PostloopError
 from postloop.settings import Settings
+from postloop_streams.assignments import assignment_of
 from postloop_streams.recorder.intake import Chunk, Intake, Record, chunks_of
 from postloop_streams.recorder.invalid_limit import InvalidLimit
 from postloop_streams.recorder.opening import open_partitions
@@ -37,7 +37,6 @@ BUFFER_MAX_BYTES: Final = 256 << 20
 CATCH_UP_LINGER_S: Final = 2.0
 _OPENING_PAUSE_S: Final = 1.0
 _IDLE_WAIT_S: Final = 1.0
-_GENERATION_CHECK_S: Final = 0.5
 # What a closed assignment waits for an insert that is under way, beyond the insert's own time limit.
 _CLOSING_GRACE_S: Final = 1.0
 
@@ -184,19 +183,12 @@ class Recorder:
             await self._enqueue(assignment, _nothing_new(assignment, state, ack))
 
     async def _assignment_of(self, generation_id: int) -> Assignment | None:
-        """Return the assignment of a generation; None once another generation is in force.
-
-        Faust lets records flow a moment before it tells us of the partitions. Those records wait here: ignored,
-        they would never be delivered again.
-        """
-        while self._outside.generation() == generation_id:
-            if self._assignment is not None and self._assignment.generation_id == generation_id:
-                return self._assignment
-            async with self._assigned:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_GENERATION_CHECK_S):
-                        await self._assigned.wait()
-        return None
+        return await assignment_of(
+            generation_id,
+            current=lambda: self._assignment,
+            changed=self._assigned,
+            in_force=self._outside.generation,
+        )
 
     async def _take_chunk(
         self, assignment: Assignment, state: PartitionState, chunk: Chunk, ack: Callable[[], Any] | None
