@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import time
-import urllib.request
 import uuid
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
@@ -21,8 +20,8 @@ from postloop.contracts.blocklist import BlocklistCommandV1, BlocklistReplyV1
 from postloop.settings import Settings
 from tests.support.brokers import Broker
 from tests.support.database import Database, migrated_database
-from tests.support.ports import free_port
-from tests.support.processes import ChildProcess, python_module, wait_until
+from tests.support.processes import ChildProcess, wait_until
+from tests.support.workers import says_ready, start_worker
 
 HARD = {
     "smtp_code": 550,
@@ -89,16 +88,9 @@ class BlocklistStack:
 
     def start(self, name: str = "a", *, ready: bool = True, **settings: Any) -> ChildProcess:
         """Start a worker (again), with its own files; wait for it to be ready unless told otherwise."""
-        port = free_port()
-        values = {
-            **self._values,
-            "data_dir": str(self.directory / name),
-            "health_port": str(port),
-            **{key: str(value) for key, value in settings.items()},
-        }
-        env = {f"POSTLOOP_{key.upper()}": value for key, value in values.items()}
+        values = {**self._values, "data_dir": self.directory / name, **settings}
         log_path = self.directory / f"blocklist-{name}.log"
-        process = python_module("postloop_streams", "blocklist", log_path=log_path, env=env).start()
+        process, port = start_worker("blocklist", values, log_path=log_path)
         self.workers[name], self._ports[name] = process, port
         if ready:
             wait_until(lambda: self.is_ready(name), timeout_s=60, what=f"worker {name}", process=process)
@@ -106,12 +98,7 @@ class BlocklistStack:
 
     def is_ready(self, name: str = "a") -> bool:
         """Return whether a worker says that it is ready."""
-        try:
-            url = f"http://127.0.0.1:{self._ports[name]}/ready"
-            with urllib.request.urlopen(url, timeout=2) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
+        return says_ready(self._ports[name])
 
     # -- what goes in ------------------------------------------------------------------------------------------
 

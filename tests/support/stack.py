@@ -8,7 +8,6 @@ import random
 import signal
 import threading
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -27,6 +26,7 @@ from postloop.settings import Settings
 from tests.support.brokers import Broker
 from tests.support.ports import free_port
 from tests.support.processes import ChildProcess, python_module, wait_until
+from tests.support.workers import says_ready, start_worker
 
 TOPICS = ("email.send", "email.delivery", "email.open", "email.bounce")
 
@@ -115,11 +115,8 @@ class Stack:
 
     def start_recorder(self, name: str = "a", *, ready: bool = False, **settings: Any) -> ChildProcess:
         """Start a recorder (again), maybe at another address of ClickHouse; wait for it to be ready when told."""
-        port = free_port()
-        values = {**self._values, "health_port": str(port), **{k: str(v) for k, v in settings.items()}}
-        env = {f"POSTLOOP_{key.upper()}": str(value) for key, value in values.items()}
         log_path = self.directory / f"recorder-{name}.log"
-        process = python_module("postloop_streams", "recorder", log_path=log_path, env=env).start()
+        process, port = start_worker("recorder", {**self._values, **settings}, log_path=log_path)
         self.recorders[name], self.health_ports[name] = process, port
         if ready:
             wait_until(lambda: self.is_ready(name), timeout_s=60, what=f"recorder {name}", process=process)
@@ -127,12 +124,7 @@ class Stack:
 
     def is_ready(self, name: str = "a") -> bool:
         """Return whether a recorder says that it is ready."""
-        try:
-            url = f"http://127.0.0.1:{self.health_ports[name]}/ready"
-            with urllib.request.urlopen(url, timeout=2) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
+        return says_ready(self.health_ports[name])
 
     # -- what was stored ---------------------------------------------------------------------------------------
 

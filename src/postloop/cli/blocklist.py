@@ -11,7 +11,7 @@ from rich.table import Column, Table
 from postloop.adapters.clock import utc_now
 from postloop.cli import blocklist_bulk
 from postloop.cli import blocklist_page as page
-from postloop.cli.blocklist_asking import ask, listed_as, reader_of
+from postloop.cli.blocklist_asking import Account, Actor, Why, ask, listed_as, reader_of
 from postloop.cli.common import (
     AsJson,
     DataDir,
@@ -31,9 +31,6 @@ blocklist = typer.Typer(no_args_is_help=True, help="Look at the blocklist, lift 
 
 Address = Annotated[str, typer.Argument(help="The recipient's address; in the hashed form also its hash.")]
 Scope = Annotated[str, typer.Option("--scope", help="global, or a sender domain.")]
-Actor = Annotated[str, typer.Option("--actor", help="Who asks: account:ID or operator:NAME.")]
-Why = Annotated[str, typer.Option("--reason", help="Why, for the audit trail.")]
-Account = Annotated[str, typer.Option("--account", help="As this account may see it: its own causes only.")]
 
 
 def register(app: typer.Typer) -> None:

@@ -15,7 +15,7 @@ from postloop.adapters.blocklist_policy import blocklist_policy
 from postloop.adapters.clock import utc_now
 from postloop.adapters.suppression_files import Format, read_list, write_list
 from postloop.cli import blocklist_page as page
-from postloop.cli.blocklist_asking import actor_of, ask_many, command_of, reader_of
+from postloop.cli.blocklist_asking import Account, Actor, Why, actor_of, ask_many, command_of, reader_of
 from postloop.cli.blocklist_import import Imported, import_list
 from postloop.cli.common import (
     AsJson,
@@ -31,9 +31,6 @@ from postloop.cli.common import (
 )
 from postloop.domain.blocklist import GLOBAL
 
-Actor = Annotated[str, typer.Option("--actor", help="Who asks: account:ID or operator:NAME.")]
-Why = Annotated[str, typer.Option("--reason", help="Why, for the audit trail.")]
-Account = Annotated[str, typer.Option("--account", help="As this account may see it: its own causes only.")]
 FileFormat = Annotated[
     Format, typer.Option("--format", help="csv, aws (Amazon SES) or tencent (Tencent SES).")
 ]

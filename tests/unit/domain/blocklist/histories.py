@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from hypothesis import strategies as st
@@ -119,32 +120,18 @@ about_address = st.one_of(
     st.builds(order, st.just("unblock"), _moments, actor=st.sampled_from(["account:a", "account:b"])),
     st.builds(order, st.just("block"), _moments),
 )
+
+
+def _by_account(command: str) -> st.SearchStrategy[Ordered]:
+    """Return commands about the sender domain by the account that sends from it."""
+    return st.builds(partial(order, command, scope=DOMAIN, actor="account:a", owns=True), _moments)
+
+
 about_domain = st.one_of(
     st.builds(complaint, _moments, _accounts),
     st.builds(unsubscribe, _moments, _accounts),
-    st.builds(
-        order,
-        st.just("opt_in"),
-        _moments,
-        scope=st.just(DOMAIN),
-        actor=st.just("account:a"),
-        owns=st.just(True),
-    ),
     st.builds(order, st.just("unblock"), _moments, scope=st.just(DOMAIN)),
-    st.builds(
-        order,
-        st.just("block"),
-        _moments,
-        scope=st.just(DOMAIN),
-        actor=st.just("account:a"),
-        owns=st.just(True),
-    ),
-    st.builds(
-        order,
-        st.just("unblock"),
-        _moments,
-        scope=st.just(DOMAIN),
-        actor=st.just("account:a"),
-        owns=st.just(True),
-    ),
+    _by_account("opt_in"),
+    _by_account("block"),
+    _by_account("unblock"),
 )

@@ -1,0 +1,28 @@
+"""Workers of Postloop as processes of a test."""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tests.support.ports import free_port
+from tests.support.processes import ChildProcess, python_module
+
+
+def start_worker(role: str, values: Mapping[str, Any], *, log_path: Path) -> tuple[ChildProcess, int]:
+    """Start a worker with these settings; return its process and the port of its health."""
+    port = free_port()
+    settings = {**values, "health_port": port}
+    env = {f"POSTLOOP_{name.upper()}": str(value) for name, value in settings.items()}
+    return python_module("postloop_streams", role, log_path=log_path, env=env).start(), port
+
+
+def says_ready(port: int) -> bool:
+    """Return whether the worker with this port of health says that it is ready."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/ready", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
