@@ -154,6 +154,12 @@ class Settings(BaseSettings):
     blocklist_release_on_delivery: bool = Field(
         False, description="A delivery after the bounce ends the block"
     )
+    blocklist_guard: bool = Field(
+        True, description="Hold the hard bounces of a mailbox provider that suddenly refuses everybody"
+    )
+    blocklist_guard_max_hold: Duration = Field(
+        timedelta(hours=6), description="A hold ends after this, whatever the provider does"
+    )
     blocklist_recipient_form: Literal["clear", "hmac-sha256"] = Field(
         "clear", description="How addresses stand in blocklist topics and tables; hmac-sha256 needs a key"
     )

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol
 
 from postloop.adapters.blocklist_policy import recipient_hash
-from postloop.adapters.blocklist_store import BlocklistWriter, CommandRow, EntryRow, LogRow
+from postloop.adapters.blocklist_store import (
+    AlertRow,
+    BlocklistWriter,
+    CommandRow,
+    EntryRow,
+    GuardRow,
+    LogRow,
+)
+from postloop.contracts.alert import DeliveryAlertV1
 from postloop.contracts.blocklist import BlocklistExpireV1, BlocklistInsertV1, RecipientForm, split_state_key
 from postloop.contracts.blocklist_state import (
     ANSWER_PREFIX,
     ENTRY_PREFIX,
+    GUARD_PREFIXES,
+    HOLDS_PREFIX,
     answer_from_bytes,
     entry_from_bytes,
+    owner_of,
 )
 from postloop.contracts.fields import moment
 from postloop.domain.event_types import (
     BLOCKLIST_CHANGELOG_TOPIC,
     BLOCKLIST_EXPIRE_TOPIC,
     BLOCKLIST_INSERT_TOPIC,
+    DELIVERY_ALERT_TOPIC,
     prefixed,
 )
 
@@ -36,6 +50,17 @@ class Record(Protocol):
     value: bytes | None
 
 
+@dataclass
+class _Rows:
+    """Rows by table; of entries and what the guard keeps the last word on each key."""
+
+    changes: list[LogRow] = field(default_factory=list)
+    entries: dict[str, EntryRow] = field(default_factory=dict)
+    commands: list[CommandRow] = field(default_factory=list)
+    guarded: dict[str, GuardRow] = field(default_factory=dict)
+    alerts: list[AlertRow] = field(default_factory=list)
+
+
 class BlocklistJournal:
     """Writes records in the order in which they come.
 
@@ -50,6 +75,7 @@ class BlocklistJournal:
         self._insert = prefixed(BLOCKLIST_INSERT_TOPIC, prefix=prefix)
         self._expire = prefixed(BLOCKLIST_EXPIRE_TOPIC, prefix=prefix)
         self._changelog = prefixed(BLOCKLIST_CHANGELOG_TOPIC, prefix=prefix)
+        self._alert = prefixed(DELIVERY_ALERT_TOPIC, prefix=prefix)
 
     def write(self, records: Sequence[Record]) -> None:
         """Store records; a repeat replaces what was stored before.
@@ -57,27 +83,36 @@ class BlocklistJournal:
         Raises:
             UnavailableError, RefusedError: ClickHouse is away or refuses.
         """
-        changes: list[LogRow] = []
-        entries: dict[str, EntryRow] = {}
-        commands: list[CommandRow] = []
+        rows = _Rows()
         for record in records:
-            topic, value = record.topic, record.value
-            key = (record.key or b"").decode("utf-8", "surrogatepass")
-            if topic == self._insert and value is not None:
-                changes.append(_inserted(BlocklistInsertV1.model_validate_json(value)))
-            elif topic == self._expire and value is not None:
-                changes.append(_expired(BlocklistExpireV1.model_validate_json(value)))
-            elif topic == self._changelog and key.startswith(ENTRY_PREFIX):
-                version = version_of(record)
-                entries[key] = _deleted(key, version) if value is None else self._entry(value, version)
-            elif topic == self._changelog and key.startswith(ANSWER_PREFIX) and value is not None:
-                commands.append(_command(value))
-        if changes:
-            self._writer.write_log(changes)
-        if entries:
-            self._writer.write_entries(list(entries.values()))
-        if commands:
-            self._writer.write_commands(commands)
+            if record.topic == self._changelog:
+                self._of_changelog(record, rows)
+            elif record.value is not None:
+                self._published(record, record.value, rows)
+        writer = self._writer
+        writer.write_log(rows.changes)
+        writer.write_entries(list(rows.entries.values()))
+        writer.write_commands(rows.commands)
+        writer.write_guard(list(rows.guarded.values()))
+        writer.write_alerts(rows.alerts)
+
+    def _published(self, record: Record, value: bytes, rows: _Rows) -> None:
+        if record.topic == self._insert:
+            rows.changes.append(_inserted(BlocklistInsertV1.model_validate_json(value)))
+        elif record.topic == self._expire:
+            rows.changes.append(_expired(BlocklistExpireV1.model_validate_json(value)))
+        elif record.topic == self._alert:
+            rows.alerts.append(_alert(DeliveryAlertV1.model_validate_json(value), record))
+
+    def _of_changelog(self, record: Record, rows: _Rows) -> None:
+        key, value = (record.key or b"").decode("utf-8", "surrogatepass"), record.value
+        version = version_of(record)
+        if key.startswith(ENTRY_PREFIX):
+            rows.entries[key] = _deleted(key, version) if value is None else self._entry(value, version)
+        elif key.startswith(GUARD_PREFIXES):
+            rows.guarded[key] = _guarded(key, value, version)
+        elif key.startswith(ANSWER_PREFIX) and value is not None:
+            rows.commands.append(_command(value))
 
     def _entry(self, value: bytes, version: int) -> EntryRow:
         entry = entry_from_bytes(value)
@@ -176,4 +211,29 @@ def _command(value: bytes) -> CommandRow:
         code=answer.code,
         text=answer.text,
         event_ids=answer.event_ids,
+    )
+
+
+def _guarded(key: str, value: bytes | None, version: int) -> GuardRow:
+    return GuardRow(
+        key=key,
+        owner_hash=0 if key.startswith(HOLDS_PREFIX) else recipient_hash(owner_of(key)),
+        version=version,
+        value="" if value is None else value.decode(),
+        is_deleted=value is None,
+    )
+
+
+def _alert(event: DeliveryAlertV1, record: Record) -> AlertRow:
+    return AlertRow(
+        event_id=event.event_id,
+        kind=event.kind,
+        account_id=event.account_id or "",
+        sender_domain=event.sender_domain or "",
+        mailbox_provider=event.mailbox_provider or "",
+        started_at=event.started_at,
+        ended_at=event.ended_at,
+        figures=json.dumps(event.figures),
+        text=event.text,
+        published_at=moment(record.timestamp),
     )

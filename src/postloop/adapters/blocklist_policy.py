@@ -11,6 +11,7 @@ from postloop.contracts.address import hashed_recipient
 from postloop.contracts.blocklist import RecipientForm
 from postloop.domain.blocklist import Policy
 from postloop.domain.bounce import REASONS
+from postloop.domain.incident import GuardPolicy
 from postloop.settings import Settings, SettingsError
 
 _ADDRESS: Final = re.compile(r"[^\s<>\"'(),;:]+@[^\s<>\"'(),;]+")
@@ -34,6 +35,13 @@ def blocklist_policy(settings: Settings) -> Policy:
         release_on_delivery=settings.blocklist_release_on_delivery,
         operator_contact=settings.operator_contact,
     )
+
+
+def guard_policy(settings: Settings) -> GuardPolicy | None:
+    """Return the policy of the incident guard, None when it is off."""
+    if not settings.blocklist_guard:
+        return None
+    return GuardPolicy(max_hold_ms=_ms(settings.blocklist_guard_max_hold.total_seconds()))
 
 
 class RecipientKey:

@@ -106,6 +106,42 @@ class CommandRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GuardRow:
+    """Something that the incident guard keeps.
+
+    Attributes:
+        owner_hash: Decides which partition owns it; 0 for what every partition has.
+        version: The row with the highest one counts, a deleted one too.
+    """
+
+    key: str
+    owner_hash: int
+    version: int
+    value: str
+    is_deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertRow:
+    """One published event of an alert. Texts are empty where it is not about one such thing.
+
+    Attributes:
+        figures: JSON.
+    """
+
+    event_id: str
+    kind: str
+    account_id: str
+    sender_domain: str
+    mailbox_provider: str
+    started_at: datetime
+    ended_at: datetime | None
+    figures: str
+    text: str
+    published_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryRow(LogRow):
     """A change with the command that led to it; the fields of that are empty where none did."""
 

@@ -16,9 +16,11 @@ from clickhouse_connect.driver.client import Client
 
 from postloop.adapters.blocklist_policy import recipient_hash
 from postloop.adapters.blocklist_rows import (
+    AlertRow,
     CommandRow,
     EntryFilter,
     EntryRow,
+    GuardRow,
     HistoryRow,
     HitRow,
     LogRow,
@@ -30,11 +32,13 @@ from postloop.adapters.migrations import layout_of, parts
 from postloop.settings import Settings
 
 __all__ = [
+    "AlertRow",
     "BlocklistReader",
     "BlocklistWriter",
     "CommandRow",
     "EntryFilter",
     "EntryRow",
+    "GuardRow",
     "HistoryRow",
     "HitRow",
     "LogRow",
@@ -98,7 +102,17 @@ class BlocklistWriter:
         """Store commands with their answers."""
         self._insert("blocklist_commands", rows)
 
-    def _insert(self, table: str, rows: Sequence[LogRow | EntryRow | CommandRow]) -> None:
+    def write_guard(self, rows: Sequence[GuardRow]) -> None:
+        """Store what the incident guard keeps."""
+        self._insert("blocklist_guard", rows)
+
+    def write_alerts(self, rows: Sequence[AlertRow]) -> None:
+        """Store events of alerts, of any kind."""
+        self._insert("delivery_alerts", rows)
+
+    def _insert(
+        self, table: str, rows: Sequence[LogRow | EntryRow | CommandRow | GuardRow | AlertRow]
+    ) -> None:
         if not rows:
             return
         names = [field.name for field in fields(rows[0])]
@@ -126,6 +140,7 @@ class BlocklistReader:
         self._client = client
         self._where = f"ClickHouse at {settings.clickhouse_url}"
         self._entries = f"{layout.readable('blocklist_entries')} AS e FINAL"
+        self._guard = f"{layout.readable('blocklist_guard')} FINAL"
         self._hours = layout.readable("rollup_hour")
         self._blocks_now = parts()["blocks_now"].strip()
         self._newest = {"select_sequential_consistency": 1} if layout.cluster else {}
@@ -228,6 +243,15 @@ class BlocklistReader:
                 (scope, recipient, version, value.encode()) for _, scope, recipient, version, value in page
             ]
             after = page[-1][:3]
+
+    def restore_guard(self, partition: int, partitions: int) -> list[tuple[str, bytes]]:
+        """Return (key, value) of what the incident guard keeps in a partition: little, but for held bounces."""
+        query = (
+            f"SELECT key, value FROM {self._guard} WHERE startsWith(key, 'g|') "
+            "OR owner_hash % {partitions:UInt64} = {partition:UInt64} ORDER BY key"
+        )
+        said = {"partition": partition, "partitions": partitions}
+        return [(key, value.encode()) for key, value in self._rows(query, said, **self._newest)]
 
     def owns_domain(self, account_id: str, sender_domain: str) -> bool:
         """Return whether the account has any event from this sender domain, as far back as the hours reach."""

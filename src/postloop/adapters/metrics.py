@@ -123,6 +123,13 @@ class BlocklistMetrics:
             namespace=NAMESPACE,
             registry=self.registry,
         )
+        self.blocklist_held_total = Counter(
+            "blocklist_held_total",
+            "Hard bounces that the incident guard kept from blocking: held, or of a hold that was discarded",
+            ["fate"],
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
         self.blocklist_entries = Gauge(
             "blocklist_entries",
             "Addresses of which this worker knew something when its partitions were opened",

@@ -109,6 +109,19 @@ class PartitionStore:
         query = "SELECT key, value FROM items WHERE due_ms <= ? ORDER BY due_ms LIMIT ?"
         return self._db.execute(query, [now_ms, limit]).fetchall()
 
+    def due_from(self, due_ms: int, *, after: str, limit: int) -> list[tuple[int, str, bytes]]:
+        """Return (due_ms, key, value) of items that are due at this time, behind a key, or later, in that order."""
+        query = (
+            "SELECT due_ms, key, value FROM items WHERE due_ms >= ? AND (due_ms > ? OR key > ?) "
+            "ORDER BY due_ms, key LIMIT ?"
+        )
+        return self._db.execute(query, [due_ms, due_ms, after, limit]).fetchall()
+
+    def beginning(self, prefix: str, *, limit: int, after: str = "") -> list[tuple[str, bytes]]:
+        """Return the items whose keys begin like this and come after a key, by key."""
+        query = "SELECT key, value FROM items WHERE key >= ? AND key < ? AND key > ? ORDER BY key LIMIT ?"
+        return self._db.execute(query, [prefix, _behind(prefix), after, limit]).fetchall()
+
     def next_due_ms(self) -> int | None:
         """Return when the next item is due."""
         row = self._db.execute("SELECT min(due_ms) FROM items WHERE due_ms IS NOT NULL").fetchone()
@@ -148,5 +161,9 @@ class PartitionStore:
     def count(self, prefix: str) -> int:
         """Return how many keys begin like this."""
         query = "SELECT count(*) FROM items WHERE key >= ? AND key < ?"
-        end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
-        return int(self._db.execute(query, [prefix, end]).fetchone()[0])
+        return int(self._db.execute(query, [prefix, _behind(prefix)]).fetchone()[0])
+
+
+def _behind(prefix: str) -> str:
+    """Return what all keys with a prefix come before."""
+    return prefix[:-1] + chr(ord(prefix[-1]) + 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import typer
 from rich.markup import escape
@@ -19,13 +19,12 @@ from postloop.adapters.command_channel import CommandChannel
 from postloop.cli.common import Exit, err, guarded, out, print_json, stop
 from postloop.contracts.address import canonical_recipient
 from postloop.contracts.blocklist import ActorV1, BlocklistCommandV1, BlocklistReplyV1
+from postloop.domain.blocklist.signals import CommandName
 from postloop.settings import Settings
 
 Actor = Annotated[str, typer.Option("--actor", help="Who asks: account:ID or operator:NAME.")]
 Why = Annotated[str, typer.Option("--reason", help="Why, for the audit trail.")]
 Account = Annotated[str, typer.Option("--account", help="As this account may see it: its own causes only.")]
-
-CommandName = Literal["block", "unblock", "extend", "opt_in", "rollback"]
 
 _EXIT_OF: Final = {"done": Exit.DONE, "not_found": Exit.NO, "refused": Exit.REFUSED}
 

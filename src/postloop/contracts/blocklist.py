@@ -15,6 +15,7 @@ from postloop.contracts.fields import (
     moment,
 )
 from postloop.domain.blocklist import GLOBAL, Blocked, Released, Told
+from postloop.domain.blocklist.signals import CommandName
 
 RecipientForm = Literal["clear", "hmac-sha256"]
 MAX_REASON_CHARS: Final = 500
@@ -74,14 +75,16 @@ class ActorV1(BaseModel):
 
 
 class BlocklistCommandV1(BaseModel):
-    """A request to block or release one address. The answer comes on `blocklist.reply` under the same id."""
+    """A request about an address, or what is held of a provider. The answer comes on `blocklist.reply`, same id."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
 
     schema_version: SchemaVersion = 1
     command_id: EventId = Field(description="A repeated id repeats the first answer.")
-    command: Literal["block", "unblock", "extend", "opt_in", "rollback"]
-    recipient: RecipientText
+    command: CommandName
+    recipient: RecipientText = Field(
+        description="An address; of release_held and discard_held the mailbox provider, as in gmail."
+    )
     scope: Identifier = Field(default=GLOBAL, description="`global`, or a sender domain.")
     actor: ActorV1
     reason: Annotated[str, StringConstraints(min_length=1, max_length=MAX_REASON_CHARS)]

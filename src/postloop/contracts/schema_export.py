@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from postloop.contracts.alert import DeliveryAlertV1
 from postloop.contracts.blocklist import (
     BlocklistCommandV1,
     BlocklistExpireV1,
@@ -20,6 +21,7 @@ from postloop.domain.event_types import (
     BLOCKLIST_REPLY_TOPIC,
     BLOCKLIST_STATE_TOPIC,
     DEADLETTER_TOPIC,
+    DELIVERY_ALERT_TOPIC,
     INPUT_TOPICS,
 )
 
@@ -32,13 +34,14 @@ SINGLE_MODELS: Final[dict[str, type[BaseModel]]] = {
     BLOCKLIST_STATE_TOPIC: BlocklistInsertV1,
     BLOCKLIST_COMMAND_TOPIC: BlocklistCommandV1,
     BLOCKLIST_REPLY_TOPIC: BlocklistReplyV1,
+    DELIVERY_ALERT_TOPIC: DeliveryAlertV1,
 }
 """Topics whose records hold one object. A null value of `blocklist.state` says that the key blocks no more."""
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
 def export_schemas() -> dict[str, Schema]:
-    """Return file name -> schema (draft 2020-12) for the input topics, the dead letters and the blocklist.
+    """Return file name -> schema (draft 2020-12) for the input topics, the dead letters, the blocklist and alerts.
 
     A schema says what a program can check without a clock: the moments that `occurred_at` may have, NaN, the
     nesting and the size of a record are in docs/events.md. JSON Schema takes 550.0 for an integer; we do not.

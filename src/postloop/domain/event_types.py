@@ -31,6 +31,8 @@ INPUT_TOPICS: Final[dict[EventType, str]] = {kind: f"email.{kind}" for kind in E
 """The input topic of each event type, without a prefix."""
 
 DEADLETTER_TOPIC: Final = "postloop.deadletter"
+REPUTATION_CHANGE_TOPIC: Final = "reputation.change"
+DELIVERY_ALERT_TOPIC: Final = "delivery.alert"
 BLOCKLIST_INSERT_TOPIC: Final = "blocklist.insert"
 BLOCKLIST_EXPIRE_TOPIC: Final = "blocklist.expire"
 BLOCKLIST_STATE_TOPIC: Final = "blocklist.state"
@@ -46,10 +48,9 @@ BLOCKLIST_JOURNALED_TOPICS: Final = (
     BLOCKLIST_INSERT_TOPIC,
     BLOCKLIST_EXPIRE_TOPIC,
     BLOCKLIST_CHANGELOG_TOPIC,
+    DELIVERY_ALERT_TOPIC,
 )
 """What the journal of the blocklist role copies to ClickHouse."""
-REPUTATION_CHANGE_TOPIC: Final = "reputation.change"
-DELIVERY_ALERT_TOPIC: Final = "delivery.alert"
 
 _TYPE_OF: Final[dict[str, EventType]] = {topic: kind for kind, topic in INPUT_TOPICS.items()}
 

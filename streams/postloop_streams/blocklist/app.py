@@ -14,7 +14,7 @@ from faust.types import TP
 
 from postloop.adapters import topic_admin
 from postloop.adapters.blocklist_journal import BlocklistJournal
-from postloop.adapters.blocklist_policy import RecipientKey, blocklist_policy
+from postloop.adapters.blocklist_policy import RecipientKey, blocklist_policy, guard_policy
 from postloop.adapters.blocklist_store import BlocklistReader, BlocklistWriter
 from postloop.adapters.clickhouse import connect
 from postloop.adapters.health_server import HealthServer, HealthState
@@ -33,6 +33,7 @@ from postloop.domain.event_types import (
     prefixed,
     topic_name,
 )
+from postloop.domain.incident import DEFAULT_GUARD_POLICY
 from postloop.settings import Settings
 from postloop_streams.app import create_app
 from postloop_streams.assignments import end_at_once
@@ -58,6 +59,7 @@ _OWN_TOPICS: Final = (
 )
 _JOURNAL_STOP_S: Final = 2.0
 _WATCH_EVERY_S: Final = 1.0
+_COUNTS_EVERY_S: Final = 1.0
 _STUCK_AFTER_S: Final = 120.0
 
 
@@ -67,6 +69,7 @@ class BlocklistApp:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._policy = blocklist_policy(settings)
+        self._guard = guard_policy(settings)
         self._metrics = BlocklistMetrics()
         self._health = HealthState(["kafka", "partitions", "journal"], stuck_after_s=_STUCK_AFTER_S)
         self._health_server = HealthServer(
@@ -94,6 +97,7 @@ class BlocklistApp:
                 fail=self._fail,
             ),
             policy=self._policy,
+            guard=self._guard,
             form=settings.blocklist_recipient_form,
             metrics=self._metrics,
             health=self._health,
@@ -109,6 +113,7 @@ class BlocklistApp:
             dead_letters=dead_letters,
             signal_topic=self._named(BLOCKLIST_SIGNAL_TOPIC),
             metrics=self._metrics,
+            is_guarded=self._guard is not None,
         )
         self._journal: JournalWriter | None = None
         self._was_assigned = False
@@ -133,7 +138,7 @@ class BlocklistApp:
                 f"{names[0]} has {signals} partitions and {names[1]} {changelog}: they must have equally many"
             ]
         self._partitions = signals
-        self._intake.partitions = signals
+        self._intake.partitions = self._publisher.partitions = signals
         self._journal = self._make_journal()
         return []
 
@@ -164,6 +169,7 @@ class BlocklistApp:
             mirror=self._reader,
             publisher=self._publisher,
             policy=self._policy,
+            guard=self._guard or DEFAULT_GUARD_POLICY,
         )
 
     def _connect_journal(self) -> BlocklistJournal:
@@ -184,8 +190,8 @@ class BlocklistApp:
                 if batch.tp.topic == commands:
                     done = await self._intake.commands(batch.records)
                 else:
-                    values = [record.value for record in batch.records]
-                    done = await self._intake.events(inputs[batch.tp.topic], values)
+                    kind = inputs[batch.tp.topic]
+                    done = await self._intake.events(kind, batch.records, behind_count=batch.behind_count)
                 if done:
                     ack(event)
                 yield
@@ -213,6 +219,8 @@ class BlocklistApp:
         self.app.on_before_shutdown.connect(self._on_shutdown, weak=False)
         self.app.task(self._serve_health)
         self.app.task(self._watch)
+        if self._guard is not None:
+            self.app.task(self._tell_counts)
 
     async def _on_assigned(self, sender: Any, assigned: set[TP], **_: Any) -> None:
         self._was_assigned = True
@@ -221,6 +229,8 @@ class BlocklistApp:
         numbers = [tp.partition for tp in assigned if tp.topic == signals]
         self._health.set("kafka", True)
         log.info("partitions_assigned", count=len(numbers), generation=self.app.consumer_generation_id)
+        deliveries = self._input("delivery")
+        self._intake.assign([tp.partition for tp in assigned if tp.topic == deliveries])
         await self._owner.assign(self.app.consumer_generation_id, numbers)
         if self._journal is not None:
             self._journal.assign(numbers)
@@ -251,6 +261,11 @@ class BlocklistApp:
             if self._was_assigned:
                 answered = self._lease.left_s() > 0
                 self._health.set("kafka", answered, "no heartbeat was answered for the session timeout")
+
+    async def _tell_counts(self) -> None:
+        while not self.app.should_stop:
+            await asyncio.sleep(_COUNTS_EVERY_S)
+            await self._intake.tell_counts()
 
     def _fail(self, reason: str) -> None:
         end_at_once(log, "blocklist_stopped", reason=reason)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
@@ -28,6 +27,7 @@ from postloop.contracts.blocklist_state import (
 )
 from postloop.domain.blocklist import (
     GLOBAL,
+    HOLD_COMMANDS,
     Answered,
     Blocked,
     Change,
@@ -37,6 +37,7 @@ from postloop.domain.blocklist import (
     Ordered,
     Policy,
     Released,
+    Reported,
     Signal,
     TimePassed,
     decide,
@@ -48,7 +49,11 @@ from postloop.domain.event_types import (
     BLOCKLIST_REPLY_TOPIC,
     BLOCKLIST_STATE_TOPIC,
 )
+from postloop.domain.incident import Counted
 from postloop_streams.blocklist.deliveries import RecentDeliveries
+from postloop_streams.blocklist.holding import Holding
+from postloop_streams.blocklist.watching import ProviderWatch
+from postloop_streams.blocklist.work import ItemReader, Outgoing, Work
 
 log = structlog.stdlib.get_logger("postloop.blocklist")
 
@@ -56,54 +61,33 @@ ANSWER_MEMORY_MS: Final = 14 * 86_400_000
 """How long a repeated command gets its first answer."""
 
 
-class ItemReader(Protocol):
-    """Reads stored items."""
-
-    def get(self, keys: Sequence[str]) -> dict[str, bytes]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Outgoing:
-    """One record to publish; topics are without prefix."""
-
-    topic: str
-    key: str
-    value: bytes | None
-
-
-@dataclass(slots=True)
-class Work:
-    """What a batch of signals leads to.
-
-    Attributes:
-        outgoing: To be published and acknowledged first.
-        items: To be kept then, the last word on each key.
-        failures: Signals on which the rules failed, with the traceback: a fault of ours.
-    """
-
-    outgoing: list[Outgoing] = field(default_factory=list)
-    items: dict[str, Item] = field(default_factory=dict)
-    failures: list[tuple[Signal, str]] = field(default_factory=list)
-    inserted: int = 0
-    extended: int = 0
-    released: int = 0
-
-
 class Folder:
     """Folds signals into the entries of one partition."""
 
-    def __init__(self, store: ItemReader, *, policy: Policy, form: RecipientForm) -> None:
+    def __init__(
+        self,
+        store: ItemReader,
+        *,
+        policy: Policy,
+        form: RecipientForm,
+        holding: Holding,
+        watch: ProviderWatch,
+    ) -> None:
         self._store = store
         self._policy = policy
         self._form = form
+        self._holding = holding
+        self._watch = watch
         self._recent = RecentDeliveries()
 
-    def fold(self, signals: Sequence[Signal], *, now_ms: int) -> Work:
+    def fold(self, all_signals: Sequence[Signal | Counted], *, now_ms: int) -> Work:
         """Return the work that the signals make, in their order."""
+        work = Work()
+        signals = self._apart([s for s in all_signals if not isinstance(s, Counted)], work)
+        self._count([s for s in all_signals if isinstance(s, Counted)], work, now_ms=now_ms)
         stored = self._store.get(sorted(set(_keys(signals))))
         entries: dict[str, Entry | None] = {}
         answers: dict[str, Answer] = {}
-        work = Work()
         for signal in signals:
             key = entry_key(signal.scope, signal.recipient)
             if key not in entries:
@@ -121,6 +105,28 @@ class Folder:
                 log.exception("signal_failed", scope=signal.scope, kind=type(signal).__name__)
                 work.failures.append((signal, "".join(traceback.format_exception(error))))
         return work
+
+    def _apart(self, signals: Sequence[Signal], work: Work) -> list[Signal]:
+        """Return the signals without the bounces that are held, or were, by the incident guard."""
+        passed: list[Signal] = []
+        held: list[Reported] = []
+        for signal in signals:
+            fate = self._holding.fate(signal) if isinstance(signal, Reported) else "apply"
+            if fate == "apply":
+                passed.append(signal)
+            elif fate == "hold" and isinstance(signal, Reported):
+                held.append(signal)
+            else:
+                work.discarded += 1
+        if held:
+            self._holding.hold(held, work)
+        return passed
+
+    def _count(self, counted: Sequence[Counted], work: Work, *, now_ms: int) -> None:
+        try:
+            self._watch.count(counted, work, now_ms=now_ms)
+        except Exception:  # a fault of ours: the guard knows less, the list goes on
+            log.exception("guard_failed")
 
     def _signal(
         self, signal: Signal, entries: dict[str, Entry | None], work: Work, *, now_ms: int
@@ -161,7 +167,11 @@ class Folder:
         if key in stored and key not in answers:
             answers[key] = answer_from_bytes(stored[key])
         if key not in answers:
-            changes = self._signal(order, entries, work, now_ms=now_ms)
+            changes: tuple[Change, ...] = (
+                (self._watch.decide(order, work, now_ms=now_ms),)
+                if order.command in HOLD_COMMANDS
+                else self._signal(order, entries, work, now_ms=now_ms)
+            )
             answers[key] = _answer(order, changes, now_ms=now_ms)
             work.items[key] = Item(key, answer_to_bytes(answers[key]), now_ms + ANSWER_MEMORY_MS)
         answer = answers[key]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final, Protocol
 
 import structlog
@@ -15,12 +16,14 @@ from postloop.adapters.metrics import BlocklistMetrics
 from postloop.contracts.blocklist import BlocklistCommandV1, BlocklistReplyV1, read_command
 from postloop.contracts.deadletter import DeadLetterV1, dead_letter
 from postloop.contracts.field_errors import FieldError
-from postloop.domain.blocklist import GLOBAL, Signal
+from postloop.domain.blocklist import GLOBAL, HOLD_COMMANDS, Signal
 from postloop.domain.event_types import BLOCKLIST_COMMAND_TOPIC, BLOCKLIST_REPLY_TOPIC, EventType
-from postloop_streams.blocklist.folding import Outgoing
+from postloop_streams.blocklist.outcomes import OutcomeCounts
 from postloop_streams.blocklist.publisher import AbandonedError, Publisher
+from postloop_streams.blocklist.pulses import Pulses
 from postloop_streams.blocklist.refusals import command_id_of, refusal
-from postloop_streams.blocklist.routing import Router, is_scope, records_of
+from postloop_streams.blocklist.routing import Router, counts_of, is_scope, records_of
+from postloop_streams.blocklist.work import Outgoing
 
 log = structlog.stdlib.get_logger("postloop.blocklist")
 # Records read at once: reading keeps the loop busy, and heartbeats must go out meanwhile.
@@ -33,6 +36,7 @@ class Record(Protocol):
     topic: str
     partition: int
     offset: int
+    timestamp: int
     key: bytes | None
     value: bytes | None
 
@@ -44,6 +48,7 @@ class Intake:
         owns_domain: Whether an account has sent mail from a sender domain; blocks, and raises when it cannot be known.
         dead_letters: Publishes dead letters; returns when the broker acknowledged them.
         partitions: Of the topic of signals; set before the first record.
+        is_guarded: The incident guard is on: outcomes are counted for it.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class Intake:
         dead_letters: Callable[[Sequence[DeadLetterV1]], Awaitable[None]],
         signal_topic: str,
         metrics: BlocklistMetrics,
+        is_guarded: bool = True,
     ) -> None:
         self._router = router
         self._publisher = publisher
@@ -62,18 +68,55 @@ class Intake:
         self._dead_letters = dead_letters
         self._signal_topic = signal_topic
         self._metrics = metrics
+        self._is_guarded = is_guarded
+        self._pulses = Pulses()
         self.partitions = 0
 
-    async def events(self, event_type: EventType, values: Sequence[bytes | None]) -> bool:
-        """Route records of an input topic; True once the broker acknowledged their signals."""
-        for first in range(0, len(values), _CHUNK):
-            part = values[first : first + _CHUNK]
-            signals = self._router.signals(event_type, part, now=utc_now())
-            self._metrics.blocklist_signals_total.labels(topic=f"email.{event_type}").inc(len(signals))
-            if not await self._route(signals):
+    async def events(
+        self, event_type: EventType, records: Sequence[Record], *, behind_count: int = 0
+    ) -> bool:
+        """Route records of one partition of an input topic; True once the broker acknowledged their signals.
+
+        Args:
+            behind_count: How many more the partition held when these were fetched.
+        """
+        for first in range(0, len(records), _CHUNK):
+            part = records[first : first + _CHUNK]
+            routed = self._router.read(event_type, [record.value for record in part], now=utc_now())
+            self._metrics.blocklist_signals_total.labels(topic=f"email.{event_type}").inc(len(routed.signals))
+            if not await self._route(routed.signals):
                 return False
+            behind = behind_count + len(records) - first - len(part)
+            self._count(event_type, routed.outcomes, part[-1], behind_count=behind)
             await asyncio.sleep(0)
         return True
+
+    def assign(self, delivery_partitions: Collection[int]) -> None:
+        """Count for the incident guard from these partitions of the deliveries on."""
+        self._pulses.assign(delivery_partitions, now_s=time.monotonic())
+
+    async def tell_counts(self) -> None:
+        """Tell those who decide about holds what was counted since the last call."""
+        counted = self._pulses.take(now_s=time.monotonic())
+        if counted:
+            with contextlib.suppress(AbandonedError):
+                await self._send(list(counts_of(counted, partitions=self.partitions)))
+
+    def _count(
+        self, event_type: EventType, outcomes: OutcomeCounts, last: Record, *, behind_count: int
+    ) -> None:
+        if not self._is_guarded:
+            return
+        if event_type == "bounce":
+            self._pulses.bounces(outcomes, at_ms=last.timestamp)
+        elif event_type == "delivery":
+            self._pulses.deliveries(
+                outcomes,
+                number=last.partition,
+                at_ms=last.timestamp,
+                behind_count=behind_count,
+                now_s=time.monotonic(),
+            )
 
     async def commands(self, records: Sequence[Record]) -> bool:
         """Route commands. What cannot be understood is answered at once; without an id it becomes a dead letter."""
@@ -117,20 +160,24 @@ class Intake:
                 log.warning("owner_unknown", reason=str(error))
                 text = "whose sender domain this is cannot be found out now: ask again with a new command_id"
                 return refusal(command.command_id, "try_again", text)
+        is_hold = command.command in HOLD_COMMANDS
         order = self._router.order(command, owns_domain=owns)
         if order is None:
-            return refusal(command.command_id, "invalid_recipient", "recipient is no address")
+            what = "no mailbox provider of which bounces are held" if is_hold else "no address"
+            return refusal(command.command_id, "invalid_recipient", f"recipient is {what}")
         return order
 
     async def _route(self, signals: Sequence[Signal]) -> bool:
-        records = list(records_of(signals, partitions=self.partitions))
         try:
-            await self._publisher.patiently(
-                lambda: self._publisher.send_to_partitions(self._signal_topic, records)
-            )
+            await self._send(list(records_of(signals, partitions=self.partitions)))
         except AbandonedError:
             return False
         return True
+
+    async def _send(self, records: Sequence[tuple[int, bytes]]) -> None:
+        await self._publisher.patiently(
+            lambda: self._publisher.send_to_partitions(self._signal_topic, records)
+        )
 
 
 def _letter(record: Record, errors: tuple[FieldError, ...]) -> DeadLetterV1:

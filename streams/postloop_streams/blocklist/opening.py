@@ -23,19 +23,26 @@ from postloop.adapters.partition_store import Item, PartitionStore
 from postloop.contracts.blocklist_state import (
     ANSWER_PREFIX,
     ENTRY_PREFIX,
+    GUARD_PREFIXES,
+    HOLDS_PREFIX,
     MARKER_KEY,
+    PROVIDER_PREFIX,
     RESTORED_KEY,
     Restored,
     answer_from_bytes,
     entry_from_bytes,
     entry_key,
+    owner_of,
+    provider_from_bytes,
     restored_from_bytes,
     restored_to_bytes,
 )
 from postloop.domain.blocklist import Policy, due_ms
+from postloop.domain.incident import GuardPolicy
 from postloop.settings import Settings
 from postloop_streams.blocklist.folding import ANSWER_MEMORY_MS, state_of
 from postloop_streams.blocklist.publisher import Publisher
+from postloop_streams.blocklist.watching import provider_item
 
 log = structlog.stdlib.get_logger("postloop.blocklist")
 
@@ -51,6 +58,10 @@ class Mirror(Protocol):
         """Yield pages of (scope, recipient, version, value) of the entries that a partition owns."""
         ...
 
+    def restore_guard(self, partition: int, partitions: int) -> list[tuple[str, bytes]]:
+        """Return (key, value) of what the incident guard keeps in a partition."""
+        ...
+
 
 @dataclass(frozen=True)
 class Opening:
@@ -63,6 +74,7 @@ class Opening:
     mirror: Mirror
     publisher: Publisher
     policy: Policy
+    guard: GuardPolicy
 
 
 @dataclass(frozen=True)
@@ -96,7 +108,7 @@ async def open_stores(numbers: Iterable[int], partitions: int, world: Opening) -
             world.settings,
             world.topic,
             ranges,
-            lambda number, changes: _take(stores[number], number, partitions, changes, world.policy),
+            lambda number, changes: _take(stores[number], number, partitions, changes, world),
         )
         return {number: await _whole(number, partitions, store, world) for number, store in stores.items()}
     except BaseException:
@@ -114,28 +126,35 @@ def _open(world: Opening, number: int, identity: str) -> PartitionStore:
     return store
 
 
-def _take(store: PartitionStore, number: int, partitions: int, changes: list[Change], policy: Policy) -> None:
+def _take(store: PartitionStore, number: int, partitions: int, changes: list[Change], world: Opening) -> None:
     """Write a stretch of the changelog into the file."""
     items: dict[str, Item] = {}
     about: dict[str, object] = {}
     for change in changes:
         if change.key == RESTORED_KEY and change.value is not None:
             about["restored_for"] = restored_from_bytes(change.value).partitions
-        elif change.key.startswith((ENTRY_PREFIX, ANSWER_PREFIX)):
-            items[change.key] = _item(change, number, partitions, policy)
+        elif change.key.startswith((ENTRY_PREFIX, ANSWER_PREFIX, *GUARD_PREFIXES)):
+            items[change.key] = _item(change, number, partitions, world)
     store.apply(items.values(), position=changes[-1].offset + 1, read_at_s=time.time(), **about)
 
 
-def _item(change: Change, number: int, partitions: int, policy: Policy) -> Item:
-    if change.value is None:
-        return Item(change.key, None)
-    if change.key.startswith(ANSWER_PREFIX):
-        answered_ms = answer_from_bytes(change.value).answered_ms
-        return Item(change.key, change.value, answered_ms + ANSWER_MEMORY_MS)
-    entry = entry_from_bytes(change.value)
-    if recipient_hash(entry.recipient) % partitions != number:  # from before the topic got more partitions
-        return Item(change.key, None)
-    return Item(change.key, change.value, due_ms(entry, policy))
+def _item(change: Change, number: int, partitions: int, world: Opening) -> Item:
+    key, value = change.key, change.value
+    if value is None:
+        return Item(key, None)
+    if key.startswith(ANSWER_PREFIX):
+        return Item(key, value, answer_from_bytes(value).answered_ms + ANSWER_MEMORY_MS)
+    if not key.startswith(HOLDS_PREFIX) and recipient_hash(owner_of(key)) % partitions != number:
+        return Item(key, None)  # from before the topic got more partitions
+    if key.startswith(ENTRY_PREFIX):
+        return Item(key, value, due_ms(entry_from_bytes(value), world.policy))
+    return _guard_item(key, value, world)
+
+
+def _guard_item(key: str, value: bytes, world: Opening) -> Item:
+    if key.startswith(PROVIDER_PREFIX):
+        return provider_item(provider_from_bytes(value), world.guard)
+    return Item(key, value)
 
 
 async def _whole(number: int, partitions: int, store: PartitionStore, world: Opening) -> Opened:
@@ -162,6 +181,10 @@ async def _restore(number: int, partitions: int, store: PartitionStore, world: O
         await world.publisher.patiently(partial(world.publisher.fill, number, outgoing, items))
         await asyncio.to_thread(store.apply, items)
         count += len(items)
+    guarded = await asyncio.to_thread(world.mirror.restore_guard, number, partitions)
+    kept = [_guard_item(key, value, world) for key, value in guarded]
+    await world.publisher.patiently(partial(world.publisher.fill, number, [], kept))
+    await asyncio.to_thread(store.apply, kept)
     mark = restored_to_bytes(Restored(partitions=partitions, entries=count, source="clickhouse"))
     await world.publisher.patiently(partial(world.publisher.write_changelog, number, RESTORED_KEY, mark))
     await asyncio.to_thread(store.apply, [], restored_for=partitions, read_at_s=time.time())

@@ -13,15 +13,20 @@ import structlog
 from postloop.adapters.errors import RefusedError, UnavailableError
 from postloop.adapters.health_server import HealthState
 from postloop.adapters.metrics import BlocklistMetrics
+from postloop.adapters.partition_store import PartitionStore
 from postloop.contracts.blocklist import RecipientForm
-from postloop.contracts.blocklist_state import signals_from_bytes
-from postloop.domain.blocklist import Policy, Signal
+from postloop.contracts.blocklist_state import AnySignal, signals_from_bytes
+from postloop.domain.blocklist import Policy
 from postloop.domain.errors import DataError
+from postloop.domain.incident import DEFAULT_GUARD_POLICY, GuardPolicy
 from postloop_streams.assignments import assignment_of
-from postloop_streams.blocklist.folding import Folder, Work
+from postloop_streams.blocklist.folding import Folder
+from postloop_streams.blocklist.holding import Holding
 from postloop_streams.blocklist.opening import Opened
 from postloop_streams.blocklist.partition import OwnedPartition, Publish
 from postloop_streams.blocklist.publisher import AbandonedError
+from postloop_streams.blocklist.watching import ProviderWatch
+from postloop_streams.blocklist.work import Work
 
 log = structlog.stdlib.get_logger("postloop.blocklist")
 
@@ -68,12 +73,14 @@ class Owner:
         outside: Outside,
         *,
         policy: Policy,
+        guard: GuardPolicy | None,
         form: RecipientForm,
         metrics: BlocklistMetrics,
         health: HealthState,
     ) -> None:
         self._outside = outside
         self._policy = policy
+        self._guard = guard
         self._form = form
         self._metrics = metrics
         self._health = health
@@ -165,10 +172,7 @@ class Owner:
 
     def _opened(self, assignment: _Assignment, opened: dict[int, Opened]) -> None:
         for number, one in opened.items():
-            folder = Folder(one.store, policy=self._policy, form=self._form)
-            assignment.partitions[number] = OwnedPartition(
-                number, one.store, folder, publish=self._outside.publish
-            )
+            assignment.partitions[number] = self._partition_of(number, one.store)
         assignment.is_open.set()
         entries = sum(one.entries for one in opened.values())
         restored = sum(one.restored for one in opened.values())
@@ -181,6 +185,14 @@ class Owner:
             entries=entries,
             restored=restored,
             generation=assignment.generation_id,
+        )
+
+    def _partition_of(self, number: int, store: PartitionStore) -> OwnedPartition:
+        holding = Holding(store, policy=self._policy, is_on=self._guard is not None)
+        watch = ProviderWatch(store, policy=self._guard or DEFAULT_GUARD_POLICY)
+        folder = Folder(store, policy=self._policy, form=self._form, holding=holding, watch=watch)
+        return OwnedPartition(
+            number, store, folder, holding=holding, watch=watch, publish=self._outside.publish
         )
 
     async def _end_leases(self, assignment: _Assignment) -> int:
@@ -197,9 +209,11 @@ class Owner:
         self._metrics.blocklist_changes_total.labels(change="inserted").inc(work.inserted)
         self._metrics.blocklist_changes_total.labels(change="extended").inc(work.extended)
         self._metrics.blocklist_changes_total.labels(change="expired").inc(work.released)
+        self._metrics.blocklist_held_total.labels(fate="held").inc(work.held)
+        self._metrics.blocklist_held_total.labels(fate="discarded").inc(work.discarded)
 
 
-def _signals(value: bytes | None) -> Sequence[Signal]:
+def _signals(value: bytes | None) -> Sequence[AnySignal]:
     """Return the signals of a record; what is none was not written by us and is passed over."""
     try:
         return signals_from_bytes(value or b"[]")

@@ -20,7 +20,7 @@ from postloop.contracts.field_errors import FieldError
 from postloop.domain.blocklist import Signal
 from postloop.domain.errors import PostloopError
 from postloop.domain.event_types import BLOCKLIST_CHANGELOG_TOPIC, BLOCKLIST_SIGNAL_TOPIC, prefixed
-from postloop_streams.blocklist.folding import Outgoing, Work
+from postloop_streams.blocklist.work import Outgoing, Work
 from postloop_streams.producing import ToPublish, publish
 from postloop_streams.transport import Lease
 
@@ -41,6 +41,9 @@ class AbandonedError(PostloopError):
 
 class Publisher:
     """Sends records through the app's own producer.
+
+    Attributes:
+        partitions: Of the topic of signals; set before the first signal is applied.
 
     Args:
         lease: How long this worker surely owns its partitions.
@@ -64,6 +67,7 @@ class Publisher:
         self._health = health
         self._changelog = prefixed(BLOCKLIST_CHANGELOG_TOPIC, prefix=prefix)
         self._signals = prefixed(BLOCKLIST_SIGNAL_TOPIC, prefix=prefix)
+        self.partitions = 0
         self.is_stopped = False
 
     async def publish(self, partition: int, work: Work) -> None:
@@ -79,7 +83,11 @@ class Publisher:
             await self._dead_letters(
                 [_failed(self._signals, partition, *failure) for failure in work.failures]
             )
-        await self.fill(partition, work.outgoing, list(work.items.values()))
+        await self.send(work.outgoing)
+        if work.to_all:
+            value = signals_to_bytes(work.to_all)
+            await self.send_to_partitions(self._signals, [(n, value) for n in range(self.partitions)])
+        await self.fill(partition, [], list(work.items.values()))
 
     async def fill(self, partition: int, outgoing: Sequence[Outgoing], items: Sequence[Item]) -> None:
         """Publish records, and then items to the changelog: what stands there was said."""

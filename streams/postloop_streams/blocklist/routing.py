@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from postloop.adapters.blocklist_policy import RecipientKey, recipient_hash
 from postloop.adapters.event_columns.decoder import ColumnDecoder
@@ -16,6 +16,7 @@ from postloop.contracts.decode import Limits
 from postloop.contracts.fields import milliseconds
 from postloop.domain.blocklist import (
     GLOBAL,
+    HOLD_COMMANDS,
     Delivered,
     Evidence,
     Ordered,
@@ -25,6 +26,8 @@ from postloop.domain.blocklist import (
     bounce_evidence,
 )
 from postloop.domain.event_types import BLOCKLIST_EVENT_TYPES, EventType
+from postloop.domain.incident import Counted, is_guarded
+from postloop_streams.blocklist.outcomes import OutcomeCounts, bounce_counts, delivery_counts
 
 # Of one record: far below what a topic takes, for signals carry what servers said.
 MAX_SIGNALS: Final = 200
@@ -43,6 +46,13 @@ _BOUNCE: Final = (
 )
 
 
+class Routed(NamedTuple):
+    """What records say of addresses, and how many outcomes they are."""
+
+    signals: list[Signal]
+    outcomes: OutcomeCounts
+
+
 class Router:
     """Reads events as the recorder does; what is invalid becomes a dead letter there and is passed over here."""
 
@@ -57,26 +67,24 @@ class Router:
             "delivery": self._deliveries,
         }
 
-    def signals(
-        self, event_type: EventType, values: Sequence[bytes | None], *, now: datetime
-    ) -> list[Signal]:
-        """Return the signals of some records, in their order."""
+    def read(self, event_type: EventType, values: Sequence[bytes | None], *, now: datetime) -> Routed:
+        """Return what some records say, in their order."""
         table = self._decoders[event_type].decode(values, now=now).table
         if not len(table):
-            return []
+            return Routed([], {})
         # A malformed or blacked out address can neither be blocked nor mailed.
-        return list(self._make[event_type](table.filter(table.column("recipient_valid"))))
+        valid = table.filter(table.column("recipient_valid"))
+        count = _COUNT_OF.get(event_type)
+        return Routed(list(self._make[event_type](valid)), count(valid) if count else {})
 
     def order(self, command: BlocklistCommandV1, *, owns_domain: bool) -> Ordered | None:
-        """Return the signal of a command, None when its recipient is no address."""
-        recipient = canonical_recipient(command.recipient)
-        if not recipient.valid and not self.is_hash(command.recipient):
+        """Return the signal of a command, None when its recipient is none."""
+        recipient = self._recipient(command)
+        if recipient is None:
             return None
         return Ordered(
             scope=command.scope,
-            recipient=command.recipient
-            if self.is_hash(command.recipient)
-            else self._key.of(recipient.canonical),
+            recipient=recipient,
             command_id=command.command_id,
             command=command.command,
             actor_kind=command.actor.kind,
@@ -86,6 +94,14 @@ class Router:
             owns_domain=owns_domain,
             until_ms=None if command.expires_at is None else milliseconds(command.expires_at),
         )
+
+    def _recipient(self, command: BlocklistCommandV1) -> str | None:
+        if command.command in HOLD_COMMANDS:
+            return command.recipient if is_guarded(command.recipient) else None
+        if self.is_hash(command.recipient):
+            return command.recipient
+        recipient = canonical_recipient(command.recipient)
+        return self._key.of(recipient.canonical) if recipient.valid else None
 
     def is_hash(self, text: str) -> bool:
         """Return whether a text is an address in the hashed form that is in use."""
@@ -136,6 +152,10 @@ class Router:
         )
 
 
+_COUNT_OF: Final[dict[EventType, Callable[[Any], OutcomeCounts]]] = {
+    "bounce": bounce_counts,
+    "delivery": delivery_counts,
+}
 _HASH_CHARS: Final = 64
 _HEX: Final = frozenset("0123456789abcdef")
 
@@ -157,6 +177,12 @@ def records_of(signals: Sequence[Signal], *, partitions: int) -> Iterator[tuple[
     for partition, part in by_partition.items():
         for first in range(0, len(part), MAX_SIGNALS):
             yield partition, signals_to_bytes(part[first : first + MAX_SIGNALS])
+
+
+def counts_of(counted: Sequence[Counted], *, partitions: int) -> Iterator[tuple[int, bytes]]:
+    """Yield (partition, value) of the records that carry counts to those who decide for their providers."""
+    for one in counted:
+        yield recipient_hash(one.provider) % partitions, signals_to_bytes([one])
 
 
 def _rows(table: Any, names: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from postloop.adapters.partition_store import PartitionStore
 from postloop.contracts.blocklist_state import entry_from_bytes, entry_key
 from postloop.domain.blocklist import DEFAULT_POLICY, GLOBAL, Entry, Signal, TimePassed
 from postloop.domain.blocklist.policy import DAY_MS
+from postloop.domain.incident import DEFAULT_GUARD_POLICY
 from postloop_streams.blocklist import folding
-from postloop_streams.blocklist.folding import Folder, Work
+from postloop_streams.blocklist.folding import Folder
+from postloop_streams.blocklist.holding import Holding
+from postloop_streams.blocklist.watching import ProviderWatch
+from postloop_streams.blocklist.work import Work
 from tests.unit.domain.blocklist.histories import (
     ADDRESS,
     NOW_MS,
@@ -25,40 +31,33 @@ from tests.unit.domain.blocklist.histories import (
 )
 
 
-class MemoryItems(dict[str, bytes]):
-    """Stored items in memory."""
-
-    def get(self, keys: Sequence[str]) -> dict[str, bytes]:  # type: ignore[override]
-        return {key: self[key] for key in keys if key in self}
-
-    def keep(self, work: Work) -> None:
-        for item in work.items.values():
-            if item.value is None:
-                self.pop(item.key, None)
-            else:
-                self[item.key] = item.value
-
-
 class Partition:
     """A folder with its items."""
 
-    def __init__(self) -> None:
-        self.items = MemoryItems()
-        self.folder = Folder(self.items, policy=DEFAULT_POLICY, form="clear")
+    def __init__(self, store: PartitionStore) -> None:
+        self.store = store
+        self.folder = Folder(
+            store,
+            policy=DEFAULT_POLICY,
+            form="clear",
+            holding=Holding(store, policy=DEFAULT_POLICY, is_on=True),
+            watch=ProviderWatch(store, policy=DEFAULT_GUARD_POLICY),
+        )
 
     def fold(self, *signals: Signal, now_ms: int = NOW_MS) -> Work:
         work = self.folder.fold(signals, now_ms=now_ms)
-        self.items.keep(work)
+        self.store.apply(work.items.values())
         return work
 
     def entry(self, scope: str = GLOBAL) -> Entry | None:
-        value = self.items.get([entry_key(scope, ADDRESS)])
+        value = self.store.get([entry_key(scope, ADDRESS)])
         return entry_from_bytes(next(iter(value.values()))) if value else None
 
 
 @pytest.fixture
-def partition() -> Partition:
-    return Partition()
+def partition(tmp_path: Path) -> Iterator[Partition]:
+    with PartitionStore(tmp_path / "0.sqlite") as store:
+        yield Partition(store)
 
 
 def topics(work: Work) -> list[str]:

@@ -15,9 +15,9 @@ from postloop.contracts.deadletter import DeadLetterV1
 from postloop.contracts.decode import Limits
 from postloop.domain.blocklist import DEFAULT_POLICY, Ordered
 from postloop.settings import Settings
-from postloop_streams.blocklist.folding import Outgoing
 from postloop_streams.blocklist.intake import Intake
 from postloop_streams.blocklist.routing import Router
+from postloop_streams.blocklist.work import Outgoing
 
 
 class Publisher:

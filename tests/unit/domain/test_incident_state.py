@@ -223,7 +223,7 @@ def test_a_start_is_described_with_its_figures() -> None:
     assert text == (
         "gmail refuses 90.0 % of the mail as sent to unknown recipients (216 of 240 in the last minutes, usually"
         " 1.0 %), across 6 accounts and 12 sender domains, since about 2026-09-21 14:14 UTC. Its hard bounces are"
-        " held and block nobody until the rate is back."
+        " held and block nobody until the rate is back; addresses that they have blocked since then are released."
     )
     assert describe(told[0], "id-ID") != text
     assert "90,0 %" in describe(told[0], "id-ID")

@@ -4,9 +4,11 @@ from postloop.domain.blocklist.changes import Answered, Blocked, Change, Release
 from postloop.domain.blocklist.decide import decide
 from postloop.domain.blocklist.entry import Block, Delivery, Entry, Release, Told
 from postloop.domain.blocklist.memory import due_ms
+from postloop.domain.blocklist.outage import taken_back
 from postloop.domain.blocklist.policy import DEFAULT_POLICY, Policy
 from postloop.domain.blocklist.signals import (
     GLOBAL,
+    HOLD_COMMANDS,
     Delivered,
     Evidence,
     Ordered,
@@ -20,6 +22,7 @@ from postloop.domain.blocklist.standing import standing
 __all__ = [
     "DEFAULT_POLICY",
     "GLOBAL",
+    "HOLD_COMMANDS",
     "Answered",
     "Block",
     "Blocked",
@@ -40,4 +43,5 @@ __all__ = [
     "decide",
     "due_ms",
     "standing",
+    "taken_back",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Final
+from typing import Final, assert_never
 
 from postloop.domain.blocklist.changes import Answered, Change, Outcome
 from postloop.domain.blocklist.entry import Entry, Release, ReleaseCause
@@ -35,8 +35,14 @@ def ordered(entry: Entry, order: Ordered, policy: Policy, *, now_ms: int) -> _Re
             return _release(entry, order, policy, "rolled_back", now_ms=now_ms)
         case "unblock" if order.actor_kind == "operator":
             return _release(entry, order, policy, "unblocked", now_ms=now_ms)
-        case _:
+        case "unblock":
             return _withdraw(entry, order, policy, now_ms=now_ms)
+        case "release_held" | "discard_held":
+            return _refused(
+                entry, order, "needs_provider", "An address holds nothing: name a mailbox provider."
+            )
+        case _:
+            assert_never(order.command)
 
 
 def _block(entry: Entry, order: Ordered, policy: Policy, *, now_ms: int) -> _Result:

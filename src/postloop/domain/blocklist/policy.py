@@ -49,6 +49,12 @@ class Policy:
         return int(longest * max(self.escalation, default=1.0))
 
     @property
+    def shortest_lease_ms(self) -> int:
+        """The shortest time that a bounce blocks. Milliseconds."""
+        shortest = min([self.lease_ms, *self.lease_ms_of.values()])
+        return int(shortest * min(self.escalation, default=1.0))
+
+    @property
     def memory_ms(self) -> int:
         """How far back a bounce can still matter: a run of soft bounces, and then its lease. Milliseconds."""
         return self.longest_lease_ms + self.soft_window_ms

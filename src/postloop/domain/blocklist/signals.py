@@ -10,7 +10,9 @@ GLOBAL: Final = "global"
 MAX_SMTP_TEXT_CHARS: Final = 512
 
 EvidenceKind = Literal["hard", "soft", "complaint", "unsubscribe", "manual"]
-CommandName = Literal["block", "unblock", "extend", "opt_in", "rollback"]
+CommandName = Literal["block", "unblock", "extend", "opt_in", "rollback", "release_held", "discard_held"]
+HOLD_COMMANDS: Final = frozenset({"release_held", "discard_held"})
+"""Commands about the bounces of a mailbox provider that the incident guard holds: their recipient is the provider."""
 ActorKind = Literal["account", "operator"]
 
 

@@ -186,16 +186,18 @@ def _is_calm(state: ProviderState, usual: Yardstick, policy: GuardPolicy) -> boo
 def _ended(
     state: ProviderState, incident: Incident, *, cause: EndCause, verdict: Verdict, now_ms: int
 ) -> _Result:
+    # Behind the start even where the newest minute is the one in which it began.
+    until_ms = max(state.head_ms, incident.started_ms) + MINUTE_MS
     ended = IncidentEnded(
         provider=state.provider,
         incident_id=incident.incident_id,
         started_ms=incident.started_ms,
         ended_ms=now_ms,
+        until_ms=until_ms,
         cause=cause,
         verdict=verdict,
         outcome_count=incident.total.outcome_count,
         hard_count=incident.total.hard_count,
     )
-    armed_from_ms = state.head_ms + MINUTE_MS
-    after = replace(state, incident=None, is_armed=cause == "over", armed_from_ms=armed_from_ms)
+    after = replace(state, incident=None, is_armed=cause == "over", armed_from_ms=until_ms)
     return after, (ended,)

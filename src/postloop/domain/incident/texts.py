@@ -26,7 +26,8 @@ _WORDS: Final = {
         marks=",.",
         started="{provider} refuses {rate} of the mail as sent to unknown recipients ({hard} of {outcomes} in the"
         " last minutes, usually {baseline}), across {accounts} accounts and {domains} sender domains, since about"
-        " {start}. Its hard bounces are held and block nobody until the rate is back.",
+        " {start}. Its hard bounces are held and block nobody until the rate is back; addresses that they have"
+        " blocked since then are released.",
         ended={
             "over": "{provider} is back at its usual rate; its hard bounces block again since {end}.",
             "limit": "{provider} was not seen back at its usual rate, but a hold must end: its hard bounces block"
@@ -44,7 +45,8 @@ _WORDS: Final = {
         marks=".,",
         started="{provider} menolak {rate} email dengan alasan penerima tidak dikenal ({hard} dari {outcomes} dalam"
         " beberapa menit terakhir, biasanya {baseline}), pada {accounts} akun dan {domains} domain pengirim, sejak"
-        " sekitar {start}. Hard bounce-nya ditahan dan tidak memblokir siapa pun sampai tingkatnya normal kembali.",
+        " sekitar {start}. Hard bounce-nya ditahan dan tidak memblokir siapa pun sampai tingkatnya normal kembali;"
+        " alamat yang terblokir olehnya sejak itu dilepas.",
         ended={
             "over": "Tingkat penolakan {provider} sudah normal; hard bounce-nya kembali memblokir sejak {end}.",
             "limit": "Tingkat penolakan {provider} belum terlihat normal, tetapi penahanan harus berakhir: hard"

@@ -43,6 +43,7 @@ class IncidentEnded:
 
     Attributes:
         ended_ms: Now, by the clock.
+        until_ms: Event time: the end of the newest minute that was counted. Later bounces are no part of it.
         cause: The rate is back ("over"), the hold lasted too long ("limit"), or somebody decided ("operator").
         verdict: What becomes of the bounces that are held: forgotten ("discard"), or each blocks as it would have
             done ("release").
@@ -54,6 +55,7 @@ class IncidentEnded:
     incident_id: str
     started_ms: int
     ended_ms: int
+    until_ms: int
     cause: EndCause
     verdict: Verdict
     outcome_count: int
