@@ -18,6 +18,7 @@ from postloop.adapters.blocklist_store import (
     BlocklistWriter,
     CommandRow,
     EntryRow,
+    GuardRow,
     HistoryRow,
     LogRow,
 )
@@ -291,6 +292,23 @@ def test_the_partitions_restore_every_entry_exactly_once(
             found = [item for page in reader.restore(partition, partitions) for item in page]
             assert len(found) == len(expected)
             assert set(found) == expected
+
+
+def test_what_the_guard_keeps_is_restored_by_owner_and_holds_everywhere(
+    writer: BlocklistWriter, reader: BlocklistReader
+) -> None:
+    rows = [
+        GuardRow(key="g|gmail", owner_hash=0, version=1, value="holds"),
+        GuardRow(key="p|gmail", owner_hash=7, version=1, value="old"),
+        GuardRow(key="p|gmail", owner_hash=7, version=2, value="new"),
+        GuardRow(key="h|gmail|global|a@gmail.com", owner_hash=6, version=1, value="held"),
+        GuardRow(key="h|gmail|global|b@gmail.com", owner_hash=7, version=3, value="", is_deleted=True),
+    ]
+    for row in rows:
+        writer.write_guard([row])
+
+    assert reader.restore_guard(1, 2) == [("g|gmail", b"holds"), ("p|gmail", b"new")]
+    assert reader.restore_guard(0, 2) == [("g|gmail", b"holds"), ("h|gmail|global|a@gmail.com", b"held")]
 
 
 def test_history_is_newest_first_and_names_who_released(

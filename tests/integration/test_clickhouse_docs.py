@@ -14,7 +14,7 @@ import pytest
 
 from postloop.adapters import migrations
 from postloop.adapters.blocklist_policy import recipient_hash
-from postloop.adapters.blocklist_store import BlocklistWriter, CommandRow, EntryRow, LogRow
+from postloop.adapters.blocklist_store import AlertRow, BlocklistWriter, CommandRow, EntryRow, LogRow
 from postloop.adapters.migration_render import Layout
 from tests.support.database import Database, Row, bare_database, event
 
@@ -36,7 +36,9 @@ def db() -> Database:
         for statement in migration.statements(Layout()):
             database.client.command(statement)
     database.insert([*mail(), *stopped()])
-    fill_blocklist(BlocklistWriter(database.client))
+    writer = BlocklistWriter(database.client)
+    fill_blocklist(writer)
+    writer.write_alerts(alerts())
     return database
 
 
@@ -72,6 +74,31 @@ def mail() -> list[Row]:
         if fate == "delivered" and provider == "yahoo" and chance.random() < 0.03:
             rows.append(event("complaint", done + timedelta(minutes=15), **common))
     return rows
+
+
+def alerts() -> list[AlertRow]:
+    """Return an outage that is over, and one that goes on."""
+    began = AlertRow(
+        event_id="a1",
+        kind="provider_outage",
+        account_id="",
+        sender_domain="",
+        mailbox_provider="yahoo",
+        started_at=AS_OF - timedelta(hours=30),
+        ended_at=None,
+        figures='{"rate": 0.87}',
+        text="yahoo refuses 87.0 % of the mail",
+        published_at=AS_OF - timedelta(hours=30) + timedelta(seconds=70),
+    )
+    ended = replace(
+        began,
+        event_id="a2",
+        ended_at=AS_OF - timedelta(hours=28),
+        figures='{"verdict": "discard"}',
+        published_at=AS_OF - timedelta(hours=28),
+    )
+    later = replace(began, event_id="a3", mailbox_provider="gmail", started_at=AS_OF - timedelta(minutes=9))
+    return [began, ended, began, later]
 
 
 def stopped() -> list[Row]:

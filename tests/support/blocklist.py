@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterable
@@ -19,6 +21,7 @@ from postloop.adapters.command_channel import CommandChannel
 from postloop.contracts.blocklist import BlocklistCommandV1, BlocklistReplyV1
 from postloop.settings import Settings
 from tests.support.brokers import Broker
+from tests.support.command_line import run_postloop
 from tests.support.database import Database, migrated_database
 from tests.support.processes import ChildProcess, wait_until
 from tests.support.workers import says_ready, start_worker
@@ -132,6 +135,12 @@ class BlocklistStack:
         }
         with CommandChannel(self.settings) as channel:
             return channel.ask(BlocklistCommandV1.model_validate_json(json.dumps(document)))
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `postloop ARGUMENTS` with the settings of this stack."""
+        values = {**self._values, "data_dir": self.directory / "data"}
+        env = {f"POSTLOOP_{name.upper()}": str(value) for name, value in values.items()}
+        return run_postloop(*arguments, env={**os.environ, **env}, cwd=self.directory)
 
     # -- what comes out ----------------------------------------------------------------------------------------
 

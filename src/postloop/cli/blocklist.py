@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from postloop.adapters.clock import utc_now
-from postloop.cli import blocklist_bulk
+from postloop.cli import blocklist_bulk, blocklist_incidents
 from postloop.cli import blocklist_page as page
 from postloop.cli.blocklist_asking import Account, Actor, Why, ask, listed_as, reader_of
 from postloop.cli.common import (
@@ -36,6 +36,7 @@ Scope = Annotated[str, typer.Option("--scope", help="global, or a sender domain.
 def register(app: typer.Typer) -> None:
     """Add `postloop blocklist`."""
     blocklist_bulk.register(blocklist)
+    blocklist_incidents.register(blocklist)
     app.add_typer(blocklist, name="blocklist")
 
 

@@ -82,8 +82,13 @@ def ask(
     who = actor_of(actor)
     with guarded():
         wanted = command_of(command, listed_as(settings, address), scope, who, reason, until)
-        with CommandChannel(settings) as channel:
-            reply = channel.ask(wanted)
+    ask_command(settings, wanted, as_json=as_json)
+
+
+def ask_command(settings: Settings, wanted: BlocklistCommandV1, *, as_json: bool) -> None:
+    """Send a command, print the answer, and leave with its exit code unless it was done."""
+    with guarded(), CommandChannel(settings) as channel:
+        reply = channel.ask(wanted)
     if as_json:
         print_json(reply.model_dump(mode="json"))
     elif reply.outcome == "done":

@@ -18,14 +18,12 @@ from postloop.domain.event_types import DELIVERY_ALERT_TOPIC
 from postloop.domain.incident import (
     Counted,
     GuardPolicy,
-    HoldBegan,
-    HoldEnded,
-    IncidentStarted,
     ProviderState,
     Transition,
     Verdict,
     decide_by_operator,
     observe,
+    signal_of,
     tick,
 )
 from postloop_streams.blocklist.work import ItemReader, Outgoing, Work
@@ -88,7 +86,7 @@ class ProviderWatch:
             alert = outage_alert(transition)
             log.warning("provider_outage", text=alert.text, incident_id=transition.incident_id)
             work.outgoing.append(Outgoing(DELIVERY_ALERT_TOPIC, alert.key, alert.to_bytes()))
-            work.to_all.append(_signal_of(transition))
+            work.to_all.append(signal_of(transition))
         if transitions or now_ms - self._kept_ms.get(state.provider, 0) >= KEEP_EVERY_MS:
             self._keep(state, work, now_ms=now_ms)
 
@@ -101,22 +99,6 @@ def provider_item(state: ProviderState, policy: GuardPolicy) -> Item:
     """Return the item of a provider: due when its hold must end, if there is one."""
     due_ms = None if state.incident is None else state.incident.detected_ms + policy.max_hold_ms
     return Item(provider_key(state.provider), provider_to_bytes(state), due_ms)
-
-
-def _signal_of(transition: Transition) -> HoldBegan | HoldEnded:
-    if isinstance(transition, IncidentStarted):
-        return HoldBegan(
-            provider=transition.provider,
-            incident_id=transition.incident_id,
-            started_ms=transition.started_ms,
-        )
-    return HoldEnded(
-        provider=transition.provider,
-        incident_id=transition.incident_id,
-        started_ms=transition.started_ms,
-        until_ms=transition.until_ms,
-        verdict=transition.verdict,
-    )
 
 
 def _answered(order: Ordered, outcome: Outcome, code: str, text: str) -> Answered:

@@ -105,10 +105,10 @@ def bounces(first: int, count: int, at_ms: int) -> list[Reported]:
 
 
 async def outage(role: Role) -> None:
-    """Play usual minutes, then an outage until it is found."""
+    """Play usual minutes, then an outage, which begins with the last seconds of a minute, until it is found."""
     for minute in range(-40, 0):
         await role.count(START_MS + minute * MINUTE_MS, 240, 0)
-    await role.bounce(*bounces(0, 30, START_MS + 1_000))
+    await role.bounce(*bounces(0, 29, START_MS + 1_000), *bounces(29, 1, START_MS - 5_000))
     role.now_ms = START_MS + MINUTE_MS
     await role.count(START_MS, 240, 216)
     await role.count(START_MS + MINUTE_MS, 240, 216)

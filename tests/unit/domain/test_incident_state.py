@@ -237,6 +237,7 @@ def test_every_end_is_described_in_its_own_words(lang: str) -> None:
         "incident_id": "i",
         "started_ms": minute(0),
         "ended_ms": minute(0) + 40 * MINUTE_MS,
+        "until_ms": minute(0) + 40 * MINUTE_MS,
     }
     texts = {
         describe(

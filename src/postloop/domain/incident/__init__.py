@@ -4,7 +4,7 @@ from postloop.domain.incident.counts import MINUTE_MS, Counts, Pulse, is_guarded
 from postloop.domain.incident.guard import decide_by_operator, observe, tick
 from postloop.domain.incident.holds import Fate, PastHold, ProviderHolds
 from postloop.domain.incident.policy import DEFAULT_GUARD_POLICY, GuardPolicy
-from postloop.domain.incident.signals import Counted, GuardSignal, HoldBegan, HoldEnded
+from postloop.domain.incident.signals import Counted, GuardSignal, HoldBegan, HoldEnded, signal_of
 from postloop.domain.incident.state import Incident, ProviderState, state_from_plain, state_to_plain
 from postloop.domain.incident.texts import describe
 from postloop.domain.incident.transitions import IncidentEnded, IncidentStarted, Transition, Verdict
@@ -32,6 +32,7 @@ __all__ = [
     "describe",
     "is_guarded",
     "observe",
+    "signal_of",
     "state_from_plain",
     "state_to_plain",
     "tick",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
-from postloop.domain.incident.counts import Pulse
-from postloop.domain.incident.transitions import Verdict
+from postloop.domain.incident.counts import MINUTE_MS, Pulse
+from postloop.domain.incident.transitions import IncidentStarted, Transition, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,3 +63,23 @@ class HoldEnded:
 
 
 GuardSignal = Counted | HoldBegan | HoldEnded
+
+# The start is estimated by the minute. An outage that begins with the last seconds of a minute shows no excess there,
+# and what it blocked then would stay blocked for 14 days.
+START_MARGIN_MS: Final = MINUTE_MS
+
+
+def signal_of(transition: Transition) -> HoldBegan | HoldEnded:
+    """Return what those who hold are told of a transition: the hold begins a minute before its estimate."""
+    started_ms = transition.started_ms - START_MARGIN_MS
+    if isinstance(transition, IncidentStarted):
+        return HoldBegan(
+            provider=transition.provider, incident_id=transition.incident_id, started_ms=started_ms
+        )
+    return HoldEnded(
+        provider=transition.provider,
+        incident_id=transition.incident_id,
+        started_ms=started_ms,
+        until_ms=transition.until_ms,
+        verdict=transition.verdict,
+    )
