@@ -1,0 +1,151 @@
+"""What every role is made of: a Faust app with its consumer group, its lease, its health and its end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+import structlog
+from faust.types import TP
+from prometheus_client import CollectorRegistry
+
+from postloop.adapters import topic_admin
+from postloop.adapters.health_server import HealthServer, HealthState
+from postloop.domain.event_types import prefixed
+from postloop.settings import Settings
+from postloop_streams.app import create_app
+from postloop_streams.assignments import end_at_once
+from postloop_streams.transport import BatchTopic, Lease, RecordBatch, ack, commit_stored
+
+_WATCH_EVERY_S: Final = 1.0
+
+Take = Callable[[RecordBatch, Callable[[], Any]], Awaitable[None]]
+"""Takes a batch in; calls the second argument once its effect is stored."""
+
+
+class Role:
+    """The frame of a role. Subclasses say what they read, and what they do when partitions come and go.
+
+    Args:
+        name: As in `postloop worker NAME`.
+        parts: What must be well for the role to be ready, beside Kafka.
+        stuck_after_s: Without a sign of life for so long the role says that it is stuck.
+        registry: Of its metrics.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        name: str,
+        *,
+        parts: Sequence[str],
+        stuck_after_s: float,
+        registry: CollectorRegistry,
+    ) -> None:
+        self.name = name
+        self.settings = settings
+        self.log = structlog.stdlib.get_logger(f"postloop.{name}")
+        self.health = HealthState(["kafka", *parts], stuck_after_s=stuck_after_s)
+        self._health_server = HealthServer(self.health, settings.health_host, settings.health_port, registry)
+        self.lease = Lease(settings.session_timeout.total_seconds())
+        # Faust wants a directory even where no table is kept.
+        self._directory = TemporaryDirectory(prefix=f"postloop-{name}-")
+        self.app = create_app(settings, role=name, data_dir=Path(self._directory.name))
+        self._was_assigned = False
+        self.app.on_partitions_assigned.connect(self._on_assigned, weak=False)
+        self.app.on_partitions_revoked.connect(self._on_revoked, weak=False)
+        self.app.on_before_shutdown.connect(self._on_shutdown, weak=False)
+        self.app.task(self._serve_health)
+        self.app.task(self._watch)
+
+    # -- what a role says ------------------------------------------------------------------------------------------
+
+    def check(self) -> list[str]:
+        """Return what is missing before the worker can start: topics, tables, migrations."""
+        raise NotImplementedError
+
+    async def assigned(self, generation_id: int, tps: Collection[TP]) -> None:
+        """Own these partitions from now on."""
+        raise NotImplementedError
+
+    async def revoked(self) -> None:
+        """Own nothing any more; what was stored is committed afterwards."""
+        raise NotImplementedError
+
+    async def stopping(self) -> None:
+        """Finish what can be finished; `revoked` follows."""
+
+    async def stopped(self) -> None:
+        """Let go of what is left."""
+
+    def started(self) -> None:
+        """Start what runs beside the agents; the health server answers already."""
+
+    def watched(self) -> None:
+        """Look after what changes by itself; called every second once partitions were assigned."""
+
+    # -- what a role uses ------------------------------------------------------------------------------------------
+
+    def named(self, topic: str) -> str:
+        """Return the name of a topic on this cluster."""
+        return prefixed(topic, prefix=self.settings.topic_prefix)
+
+    def missing_topics(self, names: Sequence[str]) -> list[str]:
+        """Return a sentence for each topic that does not exist; names with their prefix."""
+        missing = topic_admin.missing_topics(self.settings, list(names))
+        return [f"topic {name} does not exist: run `postloop topics create`" for name in missing]
+
+    def agent(self, name: str, topics: Sequence[str], take: Take) -> None:
+        """Read topics (with their prefix) in whole batches."""
+
+        async def read(stream: Any) -> AsyncIterator[None]:
+            async for event in stream.noack().events():
+                await take(event.value, partial(ack, event))
+                yield
+
+        topic = BatchTopic(
+            self.app, topics=list(topics), value_serializer="raw", key_serializer="raw", maxsize=8
+        )
+        self.app.agent(topic, name=name)(read)
+
+    def fail(self, reason: str) -> None:
+        """End the process: nothing may be committed after a fault."""
+        end_at_once(self.log, f"{self.name}_stopped", reason=reason)
+
+    # -- what Faust calls ------------------------------------------------------------------------------------------
+
+    async def _on_assigned(self, sender: Any, assigned: set[TP], **_: Any) -> None:
+        self._was_assigned = True
+        self.lease.watch(self.app.consumer)
+        self.health.set("kafka", True)
+        await self.assigned(self.app.consumer_generation_id, assigned)
+
+    async def _on_revoked(self, sender: Any, revoked: set[TP], **_: Any) -> None:
+        self.health.set("kafka", False, "rebalancing")
+        await self.revoked()
+        await commit_stored(self.app.consumer)
+
+    async def _on_shutdown(self, sender: Any, **_: Any) -> None:
+        await self.stopping()
+        await self.revoked()
+        if self._was_assigned:
+            await commit_stored(self.app.consumer)
+        await self.stopped()
+        await self._health_server.stop()
+
+    async def _serve_health(self) -> None:
+        await self._health_server.start()
+        self.started()
+        self.log.info("health_serving", port=self._health_server.port)
+
+    async def _watch(self) -> None:
+        while not self.app.should_stop:
+            await asyncio.sleep(_WATCH_EVERY_S)
+            if self._was_assigned:
+                answered = self.lease.left_s() > 0
+                self.health.set("kafka", answered, "no heartbeat was answered for the session timeout")
+                self.watched()
