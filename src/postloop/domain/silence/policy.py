@@ -26,8 +26,8 @@ class SilencePolicy:
     How many false alerts: a run of silence begins at most every other hour, 4,380 times a year, and is alarming with a
     probability of `alarm_probability` under the model: 4e-5 a year for each scope and kind of feedback, so 18 a year
     for 100,000 domains with four kinds. Simulated senders of seven sizes with a day
-    rhythm, quiet weekends, rates that change from day to day, and a kernel that is wrong for half of them: of 6,252 runs
-    72 were alarming at 1e-2 (1.2 %), and none at the default in 7.7 years of hours.
+    rhythm, quiet weekends, rates that change from day to day, and a kernel that is wrong for half of them: of 6,252
+    runs 72 were alarming at 1e-2 (1.2 %), and none at the default in 7.7 years of hours.
 
     Attributes:
         half_delay_h: Hours after which half of the feedback on a message has arrived, by kind.
