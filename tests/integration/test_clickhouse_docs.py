@@ -35,7 +35,7 @@ def db() -> Database:
     for migration in migrations.migrations():
         for statement in migration.statements(Layout()):
             database.client.command(statement)
-    database.insert([*mail(), *stopped()])
+    database.insert([*mail(), *stopped(), *unfinished()])
     fill_blocklist(BlocklistWriter(database.client))
     return database
 
@@ -71,6 +71,17 @@ def mail() -> list[Row]:
             )
         if fate == "delivered" and provider == "yahoo" and chance.random() < 0.03:
             rows.append(event("complaint", done + timedelta(minutes=15), **common))
+    return rows
+
+
+def unfinished() -> list[Row]:
+    """Return sends that nothing was heard of: some days old, and just before the end."""
+    rows = []
+    for number, hours in enumerate([100, 98, 97, 60, 30, 0.05]):
+        account, domain, mail_class, _ = SENDERS[number % 2]
+        common = {"account_id": account, "sender_domain": domain, "mail_class": mail_class, "ip_pool": ""}
+        sent = AS_OF - timedelta(hours=hours)
+        rows.append(event("accepted", sent, sent_at=sent, message_id=f"u{number}", **common))
     return rows
 
 
