@@ -54,6 +54,7 @@ _DEDICATED: Final = {
     "id": "Tidak ada pengirim lain di pool Anda: perubahan itu dari Anda sendiri. Periksa daftar penerima dan konten"
     " Anda.",
 }
+_POINTS: Final = {"en": "points", "id": "poin persen"}
 _NO_RATE: Final = {"en": "There is no mail to compare.", "id": "Tidak ada email untuk dibandingkan."}
 
 
