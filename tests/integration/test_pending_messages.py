@@ -1,13 +1,19 @@
 """Messages without a final event are those of the events, by age and sending time; on the real engine."""
 
+import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from postloop.adapters.rollup_repair import repair_hours
+from postloop.contracts.rows import columns_of
+from postloop.domain.event_types import EventType
+from postloop.simulation.generator import Simulation
+from postloop.simulation.plan import Plan
 from tests.support.database import Database, Row, event, migrated_database
 
 AS_OF = datetime.now(UTC).replace(minute=17, second=31, microsecond=250_000)
@@ -162,3 +168,78 @@ def test_more_ends_than_sends_are_no_message_below_zero(db: Database) -> None:
     sent = AS_OF - 100 * HOUR
     db.insert([event("delivered", sent, sent_at=sent)])
     assert one(db, "7d") == [0, 0, 0]
+
+
+def simulated(plan: Plan) -> list[tuple[EventType, dict[str, Any]]]:
+    """Return the events of a simulation as they stand on Kafka."""
+    records = Simulation(plan).records()
+    return [(record.event_type, json.loads(record.value)) for record in records if record.value]
+
+
+def stored(events: list[tuple[EventType, dict[str, Any]]]) -> Iterator[Row]:
+    """Yield the rows that the recorder stores of them."""
+    of_type: dict[EventType, list[dict[str, Any]]] = defaultdict(list)
+    for kind, event_of_kind in events:
+        times = {
+            name: at(event_of_kind[name]) for name in ("occurred_at", "sent_at") if name in event_of_kind
+        }
+        of_type[kind].append(event_of_kind | times)
+    for kind, members in of_type.items():
+        columns = columns_of(kind, members)
+        for values in zip(*columns.values(), strict=True):
+            row = dict(zip(columns, values, strict=True)) | {"event_type": kind}
+            yield {name: value for name, value in row.items() if name in STORED}
+
+
+def at(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+STORED = {
+    "event_id", "event_type", "occurred_at", "sent_at", "account_id", "sender_domain", "message_id", "recipient",
+    "mailbox_provider", "mail_class", "outcome",
+}  # fmt: skip
+
+
+def test_a_simulation_is_recounted_message_by_message_from_what_stands_on_kafka(db: Database) -> None:
+    """Counted from the JSON alone, and by what is stated of messages with two ends."""
+    start = floor(AS_OF, HOUR) - timedelta(days=6)
+    plan = Plan(
+        events=6_000, seed=4, start_ms=int(start.timestamp()) * 1000, span_ms=5 * 86_400_000, domains=5, accounts=3,
+        duplicates=0.0, invalid=0.0, late=0.0, array_share=0.0,
+    )  # fmt: skip
+    events = simulated(plan)
+    # One delivery in seven is never heard of.
+    heard = [e for n, e in enumerate(events) if e[0] != "delivery" or n % 7]
+    db.insert(stored(heard))
+
+    lost, hidden = recounted(heard, until=floor(AS_OF, HOUR))
+    found: Counter[tuple[str, str]] = Counter()
+    for (account, domain, _), row in pending(db, "7d").items():
+        found[account, domain] += row["lost_count_by_sent"]
+    assert sum(lost.values()) > 100
+    for key, count in lost.items():
+        assert count - hidden[key] <= found[key] <= count, key
+
+
+def recounted(
+    events: list[tuple[EventType, dict[str, Any]]], *, until: datetime
+) -> tuple[Counter[tuple[str, str]], Counter[tuple[str, str]]]:
+    """Return by account and domain the lost messages, and the ends that hide one: second ones, or without a send."""
+    lost: Counter[tuple[str, str]] = Counter()
+    hidden: Counter[tuple[str, str]] = Counter()
+    sent: dict[tuple[str, str], tuple[str, str]] = {}
+    ends: Counter[tuple[str, str]] = Counter()
+    for kind, e in events:
+        message, sender = (e["message_id"], e["recipient"]), (e["account_id"], e["sender_domain"])
+        if "sent_at" not in e or floor(at(e["sent_at"]), HOUR) >= until - 72 * HOUR:
+            continue
+        if kind == "send" and e.get("status", "accepted") == "accepted":
+            sent[message] = sender
+        if kind == "delivery" or (kind == "bounce" and e.get("action", "failed") == "failed"):
+            ends[message] += 1
+            hidden[sender] += 1
+    for message, sender in sent.items():
+        lost[sender] += message not in ends
+        hidden[sender] -= message in ends
+    return lost, hidden
