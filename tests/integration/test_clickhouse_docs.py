@@ -35,7 +35,7 @@ def db() -> Database:
     for migration in migrations.migrations():
         for statement in migration.statements(Layout()):
             database.client.command(statement)
-    database.insert([*mail(), *stopped()])
+    database.insert([*mail(), *stopped(), *unfinished()])
     writer = BlocklistWriter(database.client)
     fill_blocklist(writer)
     writer.write_alerts(alerts())
@@ -99,6 +99,17 @@ def alerts() -> list[AlertRow]:
     )
     later = replace(began, event_id="a3", mailbox_provider="gmail", started_at=AS_OF - timedelta(minutes=9))
     return [began, ended, began, later]
+
+
+def unfinished() -> list[Row]:
+    """Return sends that nothing was heard of: some days old, and just before the end."""
+    rows = []
+    for number, hours in enumerate([100, 98, 97, 60, 30, 0.05]):
+        account, domain, mail_class, _ = SENDERS[number % 2]
+        common = {"account_id": account, "sender_domain": domain, "mail_class": mail_class, "ip_pool": ""}
+        sent = AS_OF - timedelta(hours=hours)
+        rows.append(event("accepted", sent, sent_at=sent, message_id=f"u{number}", **common))
+    return rows
 
 
 def stopped() -> list[Row]:

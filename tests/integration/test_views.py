@@ -67,6 +67,15 @@ COLUMNS = {
     | {"mailbox_provider": TEXT, "delivered_count": COUNT}
     | dict.fromkeys(("p50_s", "p95_s", "p99_s"), "Float64")
     | {"delayed_count": COUNT, "delayed_rate": RATE},
+    "v_pending_messages": DOMAIN
+    | {"mailbox_provider": TEXT}
+    | dict.fromkeys(
+        (
+            f"{name}_count_by_sent"
+            for name in ("accepted", "delivered", "bounce", "under_5min", "under_72h", "lost")
+        ),
+        COUNT,
+    ),
     "v_ip_pool": DOMAIN
     | {"ip_pool": TEXT, "ip_pool_kind": TEXT, "own_delivered_count": COUNT}
     | dict.fromkeys(
@@ -168,7 +177,7 @@ def test_a_window_holds_whole_buckets_up_to_the_one_that_runs(
 def test_a_plain_view_is_its_twin_now(db: Database) -> None:
     now = datetime.now(UTC)
     db.insert(
-        event(kind, now - timedelta(minutes=5 + 60 * n), sent_at=now - timedelta(days=1), **columns)
+        event(kind, now - timedelta(minutes=5 + 60 * n), sent_at=now - timedelta(hours=20), **columns)
         for n in range(30)
         for kind, columns in (
             ("delivered", {"campaign_id": "c"}),

@@ -7,14 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postloop.adapters import migrations
-from postloop.adapters.migration_render import (
-    WINDOWS,
-    Layout,
-    Migration,
-    MigrationError,
-    render,
-    split_statements,
-)
+from postloop.adapters.migration_render import Layout, Migration, MigrationError, render, split_statements
+from postloop.adapters.view_windows import WINDOWS
 
 NODE, CLUSTER = Layout(), Layout(cluster="prod")
 FILES = migrations.migrations()

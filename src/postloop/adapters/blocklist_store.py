@@ -27,8 +27,9 @@ from postloop.adapters.blocklist_rows import (
     Place,
 )
 from postloop.adapters.clickhouse import translated
-from postloop.adapters.migration_render import WINDOWS, Layout
+from postloop.adapters.migration_render import Layout
 from postloop.adapters.migrations import layout_of, parts
+from postloop.adapters.view_windows import WINDOWS
 from postloop.settings import Settings
 
 __all__ = [

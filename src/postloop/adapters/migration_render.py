@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
+from postloop.adapters.view_windows import WINDOWS
 from postloop.domain.errors import PostloopError
 
 # Windows of deduplication: inserts are counted over all partitions, so the window is far above the number of
@@ -32,9 +33,10 @@ _COMMENTS = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)
 # Views read their tables with the rights of whoever migrated: a reader needs rights on the views only.
 _VIEW_RIGHTS: Final = "DEFINER = CURRENT_USER SQL SECURITY DEFINER"
 # Parts that stand in a text as they are.
-_PLAIN_PARTS: Final = ("pool_sums", "verdict_columns", "bounce_dimensions", "blocks_now")
-# What the rollups count since the last migration that changed it.
-_CURRENT_SELECT: Final = "rollup_select_v2"
+_PLAIN_PARTS: Final = ("pool_sums", "verdict_columns", "bounce_dimensions", "cohort_dimensions", "blocks_now")
+# What the rollups counted since each migration that changed it, and count now.
+_ROLLUP_SELECTS: Final = ("rollup_select", "rollup_select_v2", "rollup_select_v3")
+_CURRENT_SELECT: Final = _ROLLUP_SELECTS[-1]
 _NOW: Final = "now64(3, 'UTC')"
 _AS_OF: Final = "{as_of:DateTime64(3,'UTC')}"
 
@@ -95,42 +97,6 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class Window:
-    """A window of views: buckets `b` with `as_of - window <= b < as_of`, where `as_of` is rounded down."""
-
-    name: str
-    rollup: str
-    floor: str
-    day: str
-    length: str
-
-    def condition(self, as_of: str) -> str:
-        """Return the condition on `bucket`, once more on its day or week: only that prunes by the sorting key."""
-        begin, until = self._ends(as_of)
-        return (
-            f"bucket >= {begin} AND bucket < {until} "
-            f"AND {self.day}(bucket) >= {self.day}({begin}) AND {self.day}(bucket) <= {self.day}({until})"
-        )
-
-    def occurred(self, as_of: str) -> str:
-        """Return the condition on `occurred_at` of raw events, which says the same of their buckets."""
-        begin, until = self._ends(as_of)
-        return f"occurred_at >= {begin} AND occurred_at < {until}"
-
-    def _ends(self, as_of: str) -> tuple[str, str]:
-        until = f"toDateTime({self.floor}({as_of}, 'UTC'), 'UTC')"
-        return f"{until} - {self.length}", until
-
-
-WINDOWS: Final = (
-    Window("1h", "rollup_minute", "toStartOfMinute", "toDate", "toIntervalHour(1)"),
-    Window("24h", "rollup_minute", "toStartOfMinute", "toDate", "toIntervalHour(24)"),
-    Window("7d", "rollup_hour", "toStartOfHour", "toMonday", "toIntervalDay(7)"),
-    Window("30d", "rollup_hour", "toStartOfHour", "toMonday", "toIntervalDay(30)"),
-)
-
-
-@dataclass(frozen=True)
 class Migration:
     """One numbered file with the parts that it uses, unrendered."""
 
@@ -175,8 +141,7 @@ def render(text: str, *, parts: Mapping[str, str], layout: Layout) -> str:
         "distributed": lambda argument: layout.distributed(*argument.split(" ", 1)),
         "alter_distributed": lambda argument: _alter_distributed(argument, parts=parts, layout=layout),
         "all": layout.readable,
-        "rollup_select": lambda function: _rollup_select("rollup_select", function, "events", parts),
-        "rollup_select_v2": lambda function: rollup_select(function, source="events", parts=parts),
+        **{name: partial(_rollup_select, name, parts) for name in _ROLLUP_SELECTS},
         "windowed_view": lambda argument: _windowed_view(argument, parts=parts, layout=layout),
         "view_rights": lambda _: _VIEW_RIGHTS,
         "count": lambda column: f"toUInt64(greatest(sum(r.{column}), 0)) AS {column}",
@@ -198,10 +163,12 @@ def rollup_select(bucket_function: str, *, source: str, parts: Mapping[str, str]
 
     Feeds and repairs use this one text, so that a repair cannot count otherwise than the feed.
     """
-    return _rollup_select(_CURRENT_SELECT, bucket_function, source, parts)
+    return _rollup_select(_CURRENT_SELECT, parts, bucket_function, source=source)
 
 
-def _rollup_select(part: str, bucket_function: str, source: str, parts: Mapping[str, str]) -> str:
+def _rollup_select(
+    part: str, parts: Mapping[str, str], bucket_function: str, *, source: str = "events"
+) -> str:
     select = _part(part, parts).strip()
     return select.replace("{{bucket_function}}", bucket_function).replace("{{source}}", source)
 
@@ -263,6 +230,8 @@ def _per_window(body: str, as_of: str, layout: Layout) -> str:
             .replace("{{rollup}}", layout.readable(window.rollup))
             .replace("{{in_window}}", window.condition(as_of))
             .replace("{{occurred_in_window}}", window.occurred(as_of))
+            .replace("{{begin}}", window.ends(as_of)[0])
+            .replace("{{until}}", window.ends(as_of)[1])
             for window in WINDOWS
         )
 

@@ -24,6 +24,7 @@ ACCOUNT_VIEWS: Final = frozenset(
         "v_delivery_latency",
         "v_domain_counts",
         "v_open_rate",
+        "v_pending_messages",
     ]
 )
 _SECONDS: Final = 30

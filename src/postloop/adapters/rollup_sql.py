@@ -36,6 +36,7 @@ KEY: Final = (
     "reason",
     "hard",
     "fault",
+    "sent_bucket",
 )
 COUNTERS: Final = (
     "event_count",

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from postloop.domain.chance import tail_bound
 from postloop.domain.errors import DataError
 from postloop.domain.incident import (
     DEFAULT_GUARD_POLICY,
     MINUTE_MS,
-    Counts,
     GuardPolicy,
     IncidentEnded,
     ProviderState,
@@ -29,7 +29,7 @@ from postloop.domain.incident import (
     state_to_plain,
     tick,
 )
-from postloop.domain.incident.excess import tail_bound, yardstick
+from postloop.domain.incident.excess import yardstick
 from tests.unit.domain.incident_traffic import (
     any_pulses,
     ends,
@@ -105,7 +105,7 @@ def test_the_bound_of_chance_is_never_below_the_chance(outcomes: int, data: st.D
     rate = data.draw(st.floats(0.001, 0.999))
     exact = sum(comb(outcomes, k) * rate**k * (1 - rate) ** (outcomes - k) for k in range(hard, outcomes + 1))
 
-    assert tail_bound(Counts(outcomes, hard), rate) >= exact * (1 - 1e-9)
+    assert tail_bound(hit_count=hard, count=outcomes, rate=rate) >= exact * (1 - 1e-9)
 
 
 @given(st.floats(0, 1e7), st.floats(0, 1), st.integers(0, 10**11))

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from heapq import nlargest
-from math import exp, log, sqrt
 from typing import Final
 
+from postloop.domain.chance import tail_bound
 from postloop.domain.incident.counts import Counts
 from postloop.domain.incident.policy import GuardPolicy
 from postloop.domain.incident.state import Baseline
+from postloop.domain.intervals import wilson_upper
 
 # A bound of 1 could not be exceeded, and has no odds.
 _HIGHEST_BOUND: Final = 1 - 1e-9
@@ -45,35 +46,13 @@ def yardstick(baseline: Baseline, policy: GuardPolicy, *, at_ms: int) -> Yardsti
     return Yardstick(rate=rate, upper_rate=upper, limit_rate=max(policy.min_rate, odds / (1 + odds)))
 
 
-def wilson_upper(rate: float, count: float, *, z: float) -> float:
-    """Return Wilson's upper bound of a rate seen in so many outcomes (E. B. Wilson, 1927)."""
-    z2 = z * z
-    half_width = z * sqrt(rate * (1 - rate) / count + z2 / (4 * count * count))
-    return (rate + z2 / (2 * count) + half_width) / (1 + z2 / count)
-
-
-def tail_bound(counts: Counts, rate: float) -> float:
-    """Return at most how probable so many hard bounces or more are by chance, at this rate.
-
-    Chernoff's bound of the binomial tail (W. Hoeffding, 1963, theorem 1): never below the true value, and as
-    quick for a million outcomes as for three.
-    """
-    seen = counts.rate
-    if seen <= rate:
-        return 1.0
-    divergence = seen * log(seen / rate)
-    if seen < 1:
-        divergence += (1 - seen) * log((1 - seen) / (1 - rate))
-    return exp(-counts.outcome_count * divergence)
-
-
 def is_window_excess(window: Counts, usual: Yardstick, policy: GuardPolicy) -> bool:
     """Return whether a window, whoever's mail it was, is too much for chance and enough to act on."""
     return (
         window.outcome_count >= policy.min_outcome_count
         and window.hard_count >= policy.min_hard_count
         and window.rate >= usual.limit_rate
-        and tail_bound(window, usual.upper_rate) <= policy.window_tail
+        and _tail_bound(window, usual) <= policy.window_tail
     )
 
 
@@ -86,8 +65,12 @@ def is_part_excess(part: Counts, usual: Yardstick, policy: GuardPolicy, *, share
     return (
         part.hard_count >= policy.min_part_hard_count
         and part.rate >= usual.rate_towards_limit(share)
-        and tail_bound(part, usual.upper_rate) <= policy.part_tail
+        and _tail_bound(part, usual) <= policy.part_tail
     )
+
+
+def _tail_bound(counts: Counts, usual: Yardstick) -> float:
+    return tail_bound(hit_count=counts.hard_count, count=counts.outcome_count, rate=usual.upper_rate)
 
 
 def spread_count(

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Final
 
 from postloop.domain.incident.transitions import IncidentEnded, IncidentStarted, Transition
-
-DEFAULT_LANGUAGE: Final = "en"
+from postloop.domain.wording import DEFAULT_LANGUAGE, moment, number, percent, words_of
 
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """The words of one language. `marks` are those in numbers: of thousands, and the decimal one."""
+    """The words of one language."""
 
-    marks: str
     started: str
     ended: dict[str, str]
     verdict: dict[str, str]
@@ -23,7 +20,6 @@ class _Words:
 
 _WORDS: Final = {
     "en": _Words(
-        marks=",.",
         started="{provider} refuses {rate} of the mail as sent to unknown recipients ({hard} of {outcomes} in the"
         " last minutes, usually {baseline}), across {accounts} accounts and {domains} sender domains, since about"
         " {start}. Its hard bounces are held and block nobody until the rate is back; addresses that they have"
@@ -42,7 +38,6 @@ _WORDS: Final = {
         },
     ),
     "id": _Words(
-        marks=".,",
         started="{provider} menolak {rate} email dengan alasan penerima tidak dikenal ({hard} dari {outcomes} dalam"
         " beberapa menit terakhir, biasanya {baseline}), pada {accounts} akun dan {domains} domain pengirim, sejak"
         " sekitar {start}. Hard bounce-nya ditahan dan tidak memblokir siapa pun sampai tingkatnya normal kembali;"
@@ -69,37 +64,25 @@ def describe(transition: Transition, lang: str = DEFAULT_LANGUAGE) -> str:
 
     `id-ID` is `id`; a language that there is not is English.
     """
-    words = _WORDS.get(lang.replace("_", "-").partition("-")[0].strip().lower(), _WORDS[DEFAULT_LANGUAGE])
+    words = words_of(lang, _WORDS)
     match transition:
         case IncidentStarted():
             return words.started.format(
                 provider=transition.provider,
-                rate=_percent(transition.rate, words),
-                baseline=_percent(transition.baseline_rate, words),
-                hard=_number(transition.hard_count, words),
-                outcomes=_number(transition.outcome_count, words),
-                accounts=_number(transition.account_count, words),
-                domains=_number(transition.domain_count, words),
-                start=_moment(transition.started_ms),
+                rate=percent(transition.rate, lang),
+                baseline=percent(transition.baseline_rate, lang),
+                hard=number(transition.hard_count, lang),
+                outcomes=number(transition.outcome_count, lang),
+                accounts=number(transition.account_count, lang),
+                domains=number(transition.domain_count, lang),
+                start=moment(transition.started_ms),
             )
         case IncidentEnded():
             text = f"{words.ended[transition.cause]} {words.verdict[transition.verdict]}"
             return text.format(
                 provider=transition.provider,
-                hard=_number(transition.hard_count, words),
-                outcomes=_number(transition.outcome_count, words),
-                start=_moment(transition.started_ms),
-                end=_moment(transition.ended_ms),
+                hard=number(transition.hard_count, lang),
+                outcomes=number(transition.outcome_count, lang),
+                start=moment(transition.started_ms),
+                end=moment(transition.ended_ms),
             )
-
-
-def _number(value: int, words: _Words) -> str:
-    return f"{value:,}".replace(",", words.marks[0])
-
-
-def _percent(rate: float, words: _Words) -> str:
-    return f"{rate * 100:.1f} %".replace(".", words.marks[1])
-
-
-def _moment(at_ms: int) -> str:
-    return f"{datetime.fromtimestamp(at_ms // 1000, tz=UTC):%Y-%m-%d %H:%M} UTC"
