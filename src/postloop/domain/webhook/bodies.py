@@ -34,6 +34,7 @@ def body_of(notice: Notice, endpoint: Endpoint) -> bytes:
     """
     is_hidden = endpoint.recipient != "clear" and notice.recipient_form == "clear"
     data: dict[str, Any] = {
+        "schema_version": 1,
         "event_id": notice.event_id,
         "account_id": _account_of(notice, endpoint),
         "occurred_at": time_text(notice.occurred_ms),
