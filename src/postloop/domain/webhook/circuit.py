@@ -60,6 +60,8 @@ class Circuit:
 
 
 CLOSED: Final = Circuit()
+FIRST_LIMIT: Final = 4
+"""Attempts that may run at the same time of an endpoint of which nothing is known."""
 CircuitState = Literal["closed", "open", "half_open"]
 
 
@@ -105,6 +107,15 @@ def _opened(reopened: int, now_ms: int, policy: CircuitPolicy) -> Circuit:
     # The exponent is bounded: a receiver that is away for days must not make numbers of a thousand digits.
     pause_ms = min(policy.pause_ms * 2 ** min(reopened, 32), policy.longest_pause_ms)
     return Circuit(open_until_ms=now_ms + pause_ms, reopened_count=reopened)
+
+
+def next_limit(limit: int, *, is_failure: bool, most: int) -> int:
+    """Return how many attempts may run at the same time after one ended: one more, or half as many.
+
+    Args:
+        most: What the endpoint allows.
+    """
+    return max(1, limit // 2) if is_failure else min(limit + 1, most)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

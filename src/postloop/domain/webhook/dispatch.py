@@ -1,10 +1,11 @@
 """Who gets the next free slots: fair between endpoints, and first attempts before late ones.
 
-Three rules keep a slow endpoint from harming another:
+Four rules keep a slow endpoint from harming another:
 
-- An endpoint gets a slot only while it has fewer attempts running than slots are free (a dynamic threshold, as
-  switches share their buffers, Choudhury and Hahne 1998). However many endpoints hang, something is left: with n of
-  them and S slots each gets about S / (n + 1), and so much stays free.
+- An endpoint has at most a quarter as many attempts running as slots are free when it gets another (a dynamic
+  threshold, as switches share their buffers, Choudhury and Hahne 1998). One that hangs takes a fifth of all slots.
+- It begins with few slots and earns more by successes (`circuit.next_limit`), so that a hundred that hang from the
+  first attempt on hold few.
 - Slots go to the endpoint with the fewest attempts running.
 - Some slots are never given to late attempts, so that yesterday's retries cannot starve today's events.
 """
@@ -21,6 +22,7 @@ LATE_FROM: Final = 3
 """The third attempt and those after it are late: 5 minutes and more have passed."""
 # Of an endpoint's own slots every fifth goes to late attempts while both kinds are due.
 _FIRST_PER_LATE: Final = 4
+_FREE_PER_RUNNING: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +45,8 @@ class Queue:
     Attributes:
         first_due: First attempts (the first and the second) that are due.
         late_due: Later attempts that are due.
-        limit: Attempts that may run at the same time; 1 while its circuit is half open, 0 while it is open.
+        limit: Attempts that may run at the same time: what it has earned (`circuit.next_limit`); 1 while its circuit
+            is half open, 0 while it is open.
         allowance: Attempts that the rate limit lets begin now.
     """
 
@@ -109,7 +112,7 @@ class _Round:
         """Give one slot, or find that none can be given (False)."""
         while self._heap:
             running, place = heapq.heappop(self._heap)
-            if running >= self._free:
+            if running * _FREE_PER_RUNNING >= self._free:
                 return False  # all others run at least as many
             lane = self._lane(place)
             if lane is None:
