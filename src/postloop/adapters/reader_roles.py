@@ -24,6 +24,9 @@ ACCOUNT_VIEWS: Final = frozenset(
         "v_delivery_latency",
         "v_domain_counts",
         "v_open_rate",
+        "v_webhook_attempts",
+        "v_webhook_dead",
+        "v_webhook_health",
     ]
 )
 _SECONDS: Final = 30
