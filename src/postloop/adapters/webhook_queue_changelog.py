@@ -22,11 +22,16 @@ from postloop.adapters.webhook_queue_file import (
 )
 from postloop.contracts.webhook_delivery import (
     DELIVERY_PREFIX,
+    HEALTH_PREFIX,
     DeliveryV1,
     delivery_from_bytes,
     delivery_key,
     delivery_to_bytes,
+    health_from_bytes,
+    health_key,
+    health_to_bytes,
 )
+from postloop.domain.webhook.health import HEALTHY, Health
 
 _ROW: Final = (
     "SELECT d.no, d.id, d.endpoint, d.event_id, d.type, d.state, d.due_ms, d.attempts, d.arrived_ms, d.remember_ms, "
@@ -81,6 +86,7 @@ class QueueChangelog:
     def restore(self, records: Sequence[tuple[str, bytes | None]], **about: object) -> None:
         """Write a stretch of the changelog into the file; of two copies of a delivery the later version counts."""
         last = {key: value for key, value in records if key.startswith(DELIVERY_PREFIX)}
+        health = {key: (value or b"").decode() for key, value in records if key.startswith(HEALTH_PREFIX)}
         ids = {key: id_bytes(key.removeprefix(DELIVERY_PREFIX)) for key in last}
         known = self._file.known(list(ids.values()))
         tallies: list[tuple[int, int, int]] = []
@@ -94,8 +100,20 @@ class QueueChangelog:
                 else:
                     tallies += _replaced(cursor, row, delivery)
             tallies += self._file.insert(cursor, new, logged=LOGGED)
-            self._file.note(cursor, **about)
+            self._file.note(cursor, **health, **about)
         self._file.tally(tallies)
+
+    def health(self, endpoint_id: str) -> Health:
+        """Return the failures of an endpoint as they were kept last."""
+        value = self._file.about(health_key(endpoint_id))
+        return health_from_bytes(value.encode()) if value else HEALTHY
+
+    def keep_health(self, endpoint_id: str, health: Health) -> tuple[str, bytes | None]:
+        """Keep the failures of an endpoint; return the record to write to the changelog."""
+        key, value = health_key(endpoint_id), None if health == HEALTHY else health_to_bytes(health)
+        with self._file.writing() as cursor:
+            self._file.note(cursor, **{key: (value or b"").decode()})
+        return key, value
 
     def drop_settled(self, committed: int) -> int:
         """Forget unlogged rows from before the committed place: another owner settled them. Return how many."""

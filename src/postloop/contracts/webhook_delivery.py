@@ -5,17 +5,26 @@ Nobody else reads these topics. They are JSON all the same, so that support can 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
 from postloop.domain.errors import DataError
+from postloop.domain.webhook.bodies import body_of
+from postloop.domain.webhook.endpoint import DAY_MS
+from postloop.domain.webhook.health import Health
+from postloop.domain.webhook.matching import Directory
+from postloop.domain.webhook.notice import Notice, webhook_id
+from postloop.domain.webhook.transitions import disposal
 
 DeliveryState = Literal["waiting", "dead", "remembered"]
 
 DELIVERY_PREFIX: Final = "d|"
+HEALTH_PREFIX: Final = "h|"
+REMEMBER_DELAYED_MS: Final = 7 * DAY_MS
+"""Servers retry for five days at most as a rule (RFC 5321 section 4.5.4.1): so long may a second deferral come."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +58,46 @@ class DeliveryV1:
 
 
 _ONE: Final = TypeAdapter(DeliveryV1)
+_HEALTH: Final = TypeAdapter(Health)
 _MANY: Final = TypeAdapter(list[DeliveryV1])
+
+
+def deliveries_of(notice: Notice, directory: Directory, *, now_ms: int) -> Iterator[DeliveryV1]:
+    """Yield a delivery for every endpoint that hears of an event; given up already where the endpoint is disabled.
+
+    Raises:
+        DataError: `too_large`, the body.
+    """
+    for endpoint in directory.receivers(notice):
+        fate = disposal(endpoint, now_ms=now_ms)
+        if fate != "drop":
+            yield DeliveryV1(
+                webhook_id=webhook_id(event_id=notice.event_id, endpoint_id=endpoint.endpoint_id),
+                endpoint_id=endpoint.endpoint_id,
+                event_id=notice.event_id,
+                type=notice.type,
+                body=body_of(notice, endpoint).decode(),
+                arrived_ms=now_ms,
+                state="dead" if fate == "keep" else "waiting",
+                due_ms=now_ms,
+                remember_ms=REMEMBER_DELAYED_MS if notice.type == "email.delayed" else 0,
+                cause="disabled" if fate == "keep" else "",
+            )
+
+
+def health_to_bytes(health: Health) -> bytes:
+    """Return the failures of an endpoint as they stand in the changelog."""
+    return _HEALTH.dump_json(health)
+
+
+def health_from_bytes(value: bytes) -> Health:
+    """Return the failures of an endpoint."""
+    return _HEALTH.validate_json(value)
+
+
+def health_key(endpoint_id: str) -> str:
+    """Return the key of the failures of an endpoint in the changelog."""
+    return HEALTH_PREFIX + endpoint_id
 
 
 def deliveries_to_bytes(deliveries: Sequence[DeliveryV1]) -> bytes:

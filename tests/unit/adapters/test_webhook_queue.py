@@ -22,6 +22,7 @@ from postloop.adapters.webhook_queue_upkeep import QueueUpkeep
 from postloop.contracts.webhook_delivery import DeliveryV1
 from postloop.domain.webhook.dispatch import Lane
 from postloop.domain.webhook.endpoint import DAY_MS, RECOVERY_MS
+from postloop.domain.webhook.health import HEALTHY, Health
 from postloop.domain.webhook.notice import webhook_id
 
 NOW = 1_790_000_000_000
@@ -285,6 +286,17 @@ def test_a_file_whose_broker_came_back_empty_is_the_truth(queue: WebhookQueue) -
     assert changelog.adopt() == 1
     assert changelog.safe_position() == 0
     assert list(logged(queue)) == [f"d|{delivery(2).webhook_id}"]
+
+
+def test_a_new_owner_knows_since_when_an_endpoint_fails(tmp_path: Path) -> None:
+    failing = Health(first_ms=NOW, last_ms=NOW + 5, failure_count=2)
+    with WebhookQueue(tmp_path / "old.sqlite") as old, WebhookQueue(tmp_path / "new.sqlite") as new:
+        record = QueueChangelog(old.file).keep_health("ep1", failing)
+        changelog = QueueChangelog(new.file)
+        changelog.restore([record], position=3)
+        assert changelog.health("ep1") == QueueChangelog(old.file).health("ep1") == failing
+        changelog.restore([changelog.keep_health("ep1", HEALTHY)])
+        assert changelog.health("ep1") == changelog.health("ep2") == HEALTHY
 
 
 steps = st.lists(
