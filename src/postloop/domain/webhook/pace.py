@@ -63,7 +63,7 @@ class Pace:
         )
 
     def wakes_ms(self, *, now_ms: int) -> int | None:
-        """Return when an attempt may begin that may not now: the pause ends, a token comes. None: nothing to wait for."""
+        """Return when an attempt may begin that may not now: the pause ends, a token comes. None: no need."""
         if circuit_state(self._circuit, now_ms=now_ms) == "open":
             return self._circuit.open_until_ms
         rate = self.endpoint.rate_limit_per_s
