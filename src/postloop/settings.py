@@ -167,6 +167,12 @@ class Settings(BaseSettings):
         SecretStr(""), description="Key of the hashed form; who loses it cannot look anybody up any more"
     )
 
+    # -- Webhooks ----------------------------------------------------------------------------------------------
+    webhook_master_keys: SecretStr = Field(
+        SecretStr(""),
+        description="Keys that seal the secrets of endpoints: base64 of 32 bytes each, comma separated, newest first",
+    )
+
     # -- Serving and logs --------------------------------------------------------------------------------------
     health_host: str = Field("127.0.0.1", description="Address on which a worker serves its health")
     health_port: Port = Field(8090, description="/health, /ready and /metrics of a worker; 0: any free port")

@@ -185,7 +185,7 @@ def test_the_dry_run_prints_sql_that_makes_the_schema_and_runs_none_of_it(cli: C
         for statement in migration["statements"]:
             db.client.command(statement)
     assert "events" in tables(db)
-    assert len(shown["retention"]) == 6
+    assert len(shown["retention"]) == 7
     text = cli(db, "migrate", "--dry-run").stdout
     assert re.search(r"^-- 0001_events_and_rollups$", text, re.MULTILINE)
 

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from types import MappingProxyType
-from typing import Final
 
 from postloop.contracts.address import hashed_recipient
 from postloop.contracts.blocklist import RecipientForm
 from postloop.domain.blocklist import Policy
 from postloop.domain.bounce import REASONS
 from postloop.domain.incident import GuardPolicy
+from postloop.domain.recipient import without_addresses
 from postloop.settings import Settings, SettingsError
-
-_ADDRESS: Final = re.compile(r"[^\s<>\"'(),;:]+@[^\s<>\"'(),;]+")
-_HIDDEN: Final = "<address>"
 
 
 def blocklist_policy(settings: Settings) -> Policy:
@@ -57,7 +53,7 @@ class RecipientKey:
 
     def text(self, said: str) -> str:
         """Return what a server said, without addresses where addresses must not be kept."""
-        return said if self.form == "clear" else _ADDRESS.sub(_HIDDEN, said)
+        return said if self.form == "clear" else without_addresses(said)
 
 
 def recipient_hash(recipient: str) -> int:

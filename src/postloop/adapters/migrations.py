@@ -160,6 +160,7 @@ def ensure_retention(client: Client, settings: Settings, *, dry_run: bool = Fals
         "dead_letters": _ttl("toDateTime(at)", settings.raw_retention),
         "dead_letter_redrives": _ttl("toDateTime(redriven_at)", settings.raw_retention),
         "reconcile_queue": _ttl("toDateTime(queued_at)", settings.raw_retention),
+        "webhook_attempts": _ttl("toDateTime(at)", settings.raw_retention),
     }
     present = dict(_definitions(client))
     statements = [

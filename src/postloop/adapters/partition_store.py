@@ -7,14 +7,12 @@ among a million found in 6 ms.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from postloop.domain.errors import PostloopError
+from postloop.adapters.sqlite_file import open_file, transaction
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS items (key TEXT PRIMARY KEY, value BLOB NOT NULL, due_ms INTEGER) WITHOUT ROWID;
@@ -24,10 +22,6 @@ CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WI
 # Pages of 4 KiB that one file may hold in memory: 8 MB.
 _CACHE_PAGES: Final = 2_000
 _KEYS_PER_QUERY: Final = 500
-
-
-class StoreError(PostloopError):
-    """The file cannot be used: no room, no rights, or another process holds it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,28 +49,7 @@ class PartitionStore:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreError(f"{path} cannot be used: {error.strerror}") from error
-        try:
-            self._db = self._open()
-        except sqlite3.DatabaseError:
-            # Not ours, or torn: the topic has everything.
-            path.unlink(missing_ok=True)
-            self._db = self._open()
-
-    def _open(self) -> sqlite3.Connection:
-        try:
-            db = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
-            db.execute("PRAGMA journal_mode = WAL")
-            # A power cut may take the last transactions: the topic has them.
-            db.execute("PRAGMA synchronous = NORMAL")
-            db.execute(f"PRAGMA cache_size = {_CACHE_PAGES}")
-            db.executescript(_SCHEMA)
-        except sqlite3.OperationalError as error:
-            raise StoreError(f"{self._path} cannot be used: {error}") from error
-        return db
+        self._db = open_file(path, schema=_SCHEMA, cache_pages=_CACHE_PAGES)
 
     def __enter__(self) -> Self:
         return self
@@ -139,19 +112,12 @@ class PartitionStore:
                 deleted.append((item.key,))
             else:
                 written.append((item.key, item.value, item.due_ms))
-        try:
-            with closing(self._db.cursor()) as cursor:
-                cursor.execute("BEGIN IMMEDIATE")
-                cursor.executemany("INSERT OR REPLACE INTO items VALUES (?, ?, ?)", written)
-                cursor.executemany("DELETE FROM items WHERE key = ?", deleted)
-                cursor.executemany(
-                    "INSERT OR REPLACE INTO about VALUES (?, ?)", [(k, str(v)) for k, v in about.items()]
-                )
-                cursor.execute("COMMIT")
-        except sqlite3.OperationalError as error:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise StoreError(f"{self._path} cannot be written: {error}") from error
+        with transaction(self._db, self._path) as cursor:
+            cursor.executemany("INSERT OR REPLACE INTO items VALUES (?, ?, ?)", written)
+            cursor.executemany("DELETE FROM items WHERE key = ?", deleted)
+            cursor.executemany(
+                "INSERT OR REPLACE INTO about VALUES (?, ?)", [(k, str(v)) for k, v in about.items()]
+            )
 
     def clear(self) -> None:
         """Forget everything."""

@@ -25,6 +25,9 @@ ACCOUNT_VIEWS: Final = frozenset(
         "v_domain_counts",
         "v_open_rate",
         "v_pending_messages",
+        "v_webhook_attempts",
+        "v_webhook_dead",
+        "v_webhook_health",
     ]
 )
 _SECONDS: Final = 30

@@ -29,7 +29,7 @@ def export(
         Path | None, typer.Option("--dir", help="Write one file per topic here; without it all go to stdout.")
     ] = None,
 ) -> None:
-    """Write the JSON Schema (draft 2020-12) of the input topics, the dead letters and the blocklist.
+    """Write the JSON Schema (draft 2020-12) of the topics and of the bodies of webhooks.
 
     Example: [bold]postloop schemas export --dir ./schemas[/]
     """

@@ -1,4 +1,4 @@
-"""JSON Schema of every published topic, made from the models."""
+"""JSON Schema of every published topic and of every webhook, made from the models."""
 
 import json
 from typing import Any, Final
@@ -14,6 +14,7 @@ from postloop.contracts.blocklist import (
 )
 from postloop.contracts.deadletter import DeadLetterV1
 from postloop.contracts.events import MODELS
+from postloop.contracts.webhook import WEBHOOK_MODELS
 from postloop.domain.event_types import (
     BLOCKLIST_COMMAND_TOPIC,
     BLOCKLIST_EXPIRE_TOPIC,
@@ -35,13 +36,17 @@ SINGLE_MODELS: Final[dict[str, type[BaseModel]]] = {
     BLOCKLIST_COMMAND_TOPIC: BlocklistCommandV1,
     BLOCKLIST_REPLY_TOPIC: BlocklistReplyV1,
     DELIVERY_ALERT_TOPIC: DeliveryAlertV1,
+    **WEBHOOK_MODELS,
 }
-"""Topics whose records hold one object. A null value of `blocklist.state` says that the key blocks no more."""
+"""Topics whose records hold one object, and the bodies of webhooks.
+
+A null value of `blocklist.state` says that the key blocks no more.
+"""
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
 def export_schemas() -> dict[str, Schema]:
-    """Return file name -> schema (draft 2020-12) for the input topics, the dead letters, the blocklist and alerts.
+    """Return file name -> schema (draft 2020-12) for topics and for the bodies of webhooks.
 
     A schema says what a program can check without a clock: the moments that `occurred_at` may have, NaN, the
     nesting and the size of a record are in docs/events.md. JSON Schema takes 550.0 for an integer; we do not.

@@ -51,6 +51,14 @@ BLOCKLIST_JOURNALED_TOPICS: Final = (
     DELIVERY_ALERT_TOPIC,
 )
 """What the journal of the blocklist role copies to ClickHouse."""
+WEBHOOK_ENDPOINT_TOPIC: Final = "postloop.webhook.endpoint"
+"""Internal, compacted: the endpoints, by id, with sealed secrets."""
+WEBHOOK_DELIVERY_TOPIC: Final = "postloop.webhook.delivery"
+"""Internal: events for endpoints, in the partition of the worker that owns the endpoint."""
+WEBHOOK_CHANGELOG_TOPIC: Final = "postloop.webhook.changelog"
+"""Internal, compacted: the deliveries that wait or can be recovered, partitioned as the deliveries are."""
+WEBHOOK_ATTEMPT_TOPIC: Final = "postloop.webhook.attempt"
+"""Internal: what came of attempts, for the database."""
 
 _TYPE_OF: Final[dict[str, EventType]] = {topic: kind for kind, topic in INPUT_TOPICS.items()}
 

@@ -20,6 +20,8 @@ _ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"  # atext of RFC 5322 section 3
 DOT_ATOM: Final = rf"{_ATOM}(?:\.{_ATOM})*"
 """The pattern of an ordinary local part, for other engines of regular expressions too."""
 _is_dot_atom: Final = re.compile(DOT_ATOM).fullmatch
+_ADDRESS: Final = re.compile(r"[^\s<>\"'(),;:]+@[^\s<>\"'(),;]+")
+_HIDDEN: Final = "<address>"
 _LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _is_host_name: Final = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}").fullmatch
 
@@ -37,6 +39,11 @@ def fast_canonical(text: str) -> str | None:
         return None
     canonical_domain = plain_domain(domain)
     return None if canonical_domain is None else f"{local.lower()}@{canonical_domain}"
+
+
+def without_addresses(text: str) -> str:
+    """Return a text in which what looks like an address is hidden, for where addresses must not be shown."""
+    return _ADDRESS.sub(_HIDDEN, text)
 
 
 def is_redacted(text: str) -> bool:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postloop.adapters.partition_store import Item, PartitionStore, StoreError
+from postloop.adapters.partition_store import Item, PartitionStore
+from postloop.adapters.sqlite_file import StoreError
 
 _keys = st.sampled_from(["e|a", "e|b", "a|1", "e|c"])
 _items = st.builds(Item, _keys, st.none() | st.binary(max_size=4), st.none() | st.integers(0, 100))

@@ -2,7 +2,7 @@
 
 from postloop.domain.blocklist.changes import Answered, Blocked, Change, Released
 from postloop.domain.blocklist.decide import decide
-from postloop.domain.blocklist.entry import Block, Delivery, Entry, Release, Told
+from postloop.domain.blocklist.entry import Block, Delivery, Entry, Release, ReleaseCause, Told
 from postloop.domain.blocklist.memory import due_ms
 from postloop.domain.blocklist.outage import taken_back
 from postloop.domain.blocklist.policy import DEFAULT_POLICY, Policy
@@ -34,6 +34,7 @@ __all__ = [
     "Ordered",
     "Policy",
     "Release",
+    "ReleaseCause",
     "Released",
     "Reported",
     "Signal",
