@@ -37,6 +37,7 @@ from postloop.settings import Settings
 from postloop_streams.app import create_app
 from postloop_streams.assignments import end_at_once
 from postloop_streams.blocklist.intake import Intake
+from postloop_streams.blocklist.joining import Overlap
 from postloop_streams.blocklist.journal import JournalWriter
 from postloop_streams.blocklist.opening import Opening, open_stores
 from postloop_streams.blocklist.owner import Outside, Owner
@@ -57,6 +58,8 @@ _OWN_TOPICS: Final = (
     DEADLETTER_TOPIC,
 )
 _JOURNAL_STOP_S: Final = 2.0
+# Of 1 MB at most each; more would only wait.
+_BATCHES_AT_ONCE: Final = 16
 _WATCH_EVERY_S: Final = 1.0
 _STUCK_AFTER_S: Final = 120.0
 
@@ -112,6 +115,8 @@ class BlocklistApp:
         )
         self._journal: JournalWriter | None = None
         self._was_assigned = False
+        self._routing = Overlap(_BATCHES_AT_ONCE, fail=self._fail)
+        self._applying = Overlap(_BATCHES_AT_ONCE, fail=self._fail)
         self._connect_agents()
         self._connect_signals()
 
@@ -178,27 +183,27 @@ class BlocklistApp:
         inputs = {self._input(kind): kind for kind in BLOCKLIST_EVENT_TYPES}
         commands, signals = self._named(BLOCKLIST_COMMAND_TOPIC), self._named(BLOCKLIST_SIGNAL_TOPIC)
 
+        async def routed(event: Any) -> None:
+            batch: RecordBatch = event.value
+            if batch.tp.topic == commands:
+                done = await self._intake.commands(batch.records)
+            else:
+                values = [record.value for record in batch.records]
+                done = await self._intake.events(inputs[batch.tp.topic], values)
+            if done:
+                ack(event)
+
         async def route(stream: Any) -> AsyncIterator[None]:
             async for event in stream.noack().events():
-                batch: RecordBatch = event.value
-                if batch.tp.topic == commands:
-                    done = await self._intake.commands(batch.records)
-                else:
-                    values = [record.value for record in batch.records]
-                    done = await self._intake.events(inputs[batch.tp.topic], values)
-                if done:
-                    ack(event)
+                await self._routing.start(routed(event))
                 yield
 
         async def apply(stream: Any) -> AsyncIterator[None]:
             async for event in stream.noack().events():
                 batch: RecordBatch = event.value
-                await self._owner.take(
-                    batch.generation_id,
-                    batch.tp.partition,
-                    [record.value for record in batch.records],
-                    partial(ack, event),
-                )
+                values = [record.value for record in batch.records]
+                took = self._owner.take(batch.generation_id, batch.tp.partition, values, partial(ack, event))
+                await self._applying.start(took)
                 yield
 
         self.app.agent(self._topic([*inputs, commands]), name="blocklist-route")(route)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Final, Protocol
 
 import structlog
@@ -16,8 +17,14 @@ from postloop.contracts.blocklist import BlocklistCommandV1, BlocklistReplyV1, r
 from postloop.contracts.deadletter import DeadLetterV1, dead_letter
 from postloop.contracts.field_errors import FieldError
 from postloop.domain.blocklist import GLOBAL, Signal
-from postloop.domain.event_types import BLOCKLIST_COMMAND_TOPIC, BLOCKLIST_REPLY_TOPIC, EventType
+from postloop.domain.event_types import (
+    BLOCKLIST_COMMAND_TOPIC,
+    BLOCKLIST_EVENT_TYPES,
+    BLOCKLIST_REPLY_TOPIC,
+    EventType,
+)
 from postloop_streams.blocklist.folding import Outgoing
+from postloop_streams.blocklist.joining import Joined
 from postloop_streams.blocklist.publisher import AbandonedError, Publisher
 from postloop_streams.blocklist.refusals import command_id_of, refusal
 from postloop_streams.blocklist.routing import Router, is_scope, records_of
@@ -63,9 +70,16 @@ class Intake:
         self._signal_topic = signal_topic
         self._metrics = metrics
         self.partitions = 0
+        self._joined = {
+            kind: Joined[bytes | None, bool](partial(self._events, kind), limit=_CHUNK)
+            for kind in BLOCKLIST_EVENT_TYPES
+        }
 
     async def events(self, event_type: EventType, values: Sequence[bytes | None]) -> bool:
-        """Route records of an input topic; True once the broker acknowledged their signals."""
+        """Route records of an input topic, with others that come at once; True once the broker has the signals."""
+        return (await self._joined[event_type](values)).result
+
+    async def _events(self, event_type: EventType, values: Sequence[bytes | None]) -> bool:
         for first in range(0, len(values), _CHUNK):
             part = values[first : first + _CHUNK]
             signals = self._router.signals(event_type, part, now=utc_now())

@@ -20,15 +20,13 @@ from postloop.domain.errors import DataError
 from postloop_streams.assignments import assignment_of
 from postloop_streams.blocklist.folding import Folder, Work
 from postloop_streams.blocklist.opening import Opened
-from postloop_streams.blocklist.partition import OwnedPartition, Publish
+from postloop_streams.blocklist.partition import SIGNALS_AT_ONCE, OwnedPartition, Publish
 from postloop_streams.blocklist.publisher import AbandonedError
 
 log = structlog.stdlib.get_logger("postloop.blocklist")
 
 # How late a lease may end, beside the time that publishing takes.
 LEASES_EVERY_S: Final = 0.2
-# Signals applied at once: their events are published together.
-MAX_SIGNALS: Final = 2_000
 _OPENING_PAUSE_S: Final = 1.0
 _CLOSING_S: Final = 4.0
 
@@ -113,8 +111,8 @@ class Owner:
             return
         signals = [signal for value in values for signal in _signals(value)]
         try:
-            for first in range(0, len(signals), MAX_SIGNALS):
-                work = await partition.apply(signals[first : first + MAX_SIGNALS], now_ms=_now_ms())
+            for first in range(0, len(signals), SIGNALS_AT_ONCE):
+                work = await partition.apply(signals[first : first + SIGNALS_AT_ONCE], now_ms=_now_ms())
                 if work is None:
                     return
                 self._count(work)

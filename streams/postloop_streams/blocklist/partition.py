@@ -11,9 +11,12 @@ from postloop.contracts.blocklist import split_state_key
 from postloop.contracts.blocklist_state import ANSWER_PREFIX, ENTRY_PREFIX
 from postloop.domain.blocklist import Signal, TimePassed
 from postloop_streams.blocklist.folding import Folder, Work
+from postloop_streams.blocklist.joining import Joined
 
 # Leases that end together: enough that publishing costs little each, little enough to let signals in between.
 DUE_AT_ONCE: Final = 2_000
+SIGNALS_AT_ONCE: Final = 2_000
+"""Signals applied at once: their events are published together."""
 
 Publish = Callable[[int, Work], Awaitable[None]]
 """Publishes the outgoing records and then the changelog of a partition; returns when all are acknowledged."""
@@ -28,17 +31,22 @@ class OwnedPartition:
         self._folder = folder
         self._publish = publish
         self._turn = asyncio.Lock()
+        self._joined = Joined[Signal, Work | None](self._apply, limit=SIGNALS_AT_ONCE, turn=self._turn)
+        self._now_ms = 0
         self.is_closed = False
 
     async def apply(self, signals: Sequence[Signal], *, now_ms: int) -> Work | None:
-        """Apply signals; None when the partition was closed before. Publishes first, keeps then.
+        """Apply signals, with others that wait; None when the partition was closed before. Publishes first, keeps then.
 
-        A crash between the two repeats events with the same ids, and misses none.
+        A crash between the two repeats events with the same ids, and misses none. The work is returned to one of
+        those whose signals were applied together, to the others an empty one.
         """
-        async with self._turn:
-            if self.is_closed:
-                return None
-            return await self._work_off(signals, now_ms=now_ms)
+        self._now_ms = max(self._now_ms, now_ms)
+        work, leads = await self._joined(signals)
+        return work if leads or work is None else Work()
+
+    async def _apply(self, signals: Sequence[Signal]) -> Work | None:
+        return None if self.is_closed else await self._work_off(signals, now_ms=self._now_ms)
 
     async def end_leases(self, *, now_ms: int) -> Work | None:
         """End what is due, the longest due first; None when nothing was."""
