@@ -50,7 +50,7 @@ def test_what_waits_is_worked_off_in_one_piece() -> None:
         work = Work()
         joined = Joined[int, int](work, limit=100)
         await asyncio.gather(*(joined([number]) for number in range(10)))
-        assert work.calls == [list(range(10))] or work.calls == [[0], list(range(1, 10))]
+        assert work.calls == [[0], list(range(1, 10))]
 
     asyncio.run(run())
 
@@ -64,8 +64,8 @@ def test_an_error_is_told_to_all_who_took_part_and_to_nobody_after_them() -> Non
 
     async def run() -> None:
         joined = Joined[int, int](fail, limit=2)
-        told = await asyncio.gather(*(joined([n]) for n in (13, 1, 2, 3)), return_exceptions=True)
-        assert [isinstance(one, ValueError) for one in told] == [True, True, False, False]
+        told = await asyncio.gather(*(joined([n]) for n in (0, 13, 1, 2)), return_exceptions=True)
+        assert [isinstance(one, ValueError) for one in told] == [False, True, True, False]
 
     asyncio.run(run())
 
