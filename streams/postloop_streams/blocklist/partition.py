@@ -14,7 +14,7 @@ from postloop_streams.blocklist.folding import Folder, Work
 from postloop_streams.blocklist.joining import Joined
 
 # Leases that end together: enough that publishing costs little each, little enough to let signals in between.
-DUE_AT_ONCE: Final = 2_000
+DUE_AT_ONCE: Final = 500
 SIGNALS_AT_ONCE: Final = 2_000
 """Signals applied at once: their events are published together."""
 
