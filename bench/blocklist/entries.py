@@ -1,6 +1,6 @@
 """Entries in any number, as the changelog and the state topic hold them.
 
-Deciding a million bounces takes a minute and a half; so one entry is decided, and the others are its bytes with
+Deciding and writing each would take several times as long; so one entry is decided, and the others are its bytes with
 another address, other ids and another end. A test compares them with what the rules would have made.
 """
 

@@ -104,7 +104,7 @@ class BlocklistReplyV1(_Published):
 def insert_bytes(change: Blocked, *, form: RecipientForm) -> bytes:
     """Return the event of a block (BlocklistInsertV1) in JSON.
 
-    Thousands are published a second: making the model and having it serialised costs four times as much. That both
+    Thousands are published a second: making the model and having it serialised costs three times as much. That both
     are the same byte by byte is tested.
     """
     return to_json(_insert_fields(change, change.told.event_id, form))

@@ -83,7 +83,7 @@ def _date(day: int) -> str:
 
 
 def rfc3339_of(ms: int) -> str:
-    """Return `rfc3339(moment(ms))`, ten times as fast: most times of a stream lie in a few days."""
+    """Return `rfc3339(moment(ms))`, made faster: most times of a stream lie in a few days."""
     day, rest_ms = divmod(ms, _DAY_MS)
     seconds, rest_ms = divmod(rest_ms, 1000)
     minutes, second = divmod(seconds, 60)
