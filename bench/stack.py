@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 from clickhouse_connect.driver.client import Client
@@ -28,6 +28,15 @@ from postloop.settings import Settings
 
 PREFIX: Final = "bench."
 _BATCH_BYTES: Final = 512 * 1024
+
+
+class Addressed(NamedTuple):
+    """One record and where it goes; the topic carries its prefix."""
+
+    topic: str
+    partition: int
+    key: bytes
+    value: bytes
 
 
 def clean_environment() -> dict[str, str]:
@@ -59,12 +68,27 @@ def load(
     brokers: str, records: Iterable[Record], *, partitions: int, on_record: Callable[[Record], None]
 ) -> None:
     """Produce the records, in order, in large batches."""
-    asyncio.run(_load(brokers, records, partitions=partitions, on_record=on_record))
+
+    def placed() -> Iterator[Addressed]:
+        for record in records:
+            on_record(record)
+            yield addressed(record)
+
+    append(brokers, placed())
 
 
-async def _load(
-    brokers: str, records: Iterable[Record], *, partitions: int, on_record: Callable[[Record], None]
-) -> None:
+def addressed(record: Record) -> Addressed:
+    """Return a record of the workload with the name of its topic on the broker."""
+    topic = topic_name(record.event_type, prefix=PREFIX)
+    return Addressed(topic, record.partition, record.key, record.value)
+
+
+def append(brokers: str, records: Iterable[Addressed]) -> None:
+    """Append records to their partitions, in order, in large batches; return when the broker has all."""
+    asyncio.run(_append(brokers, records))
+
+
+async def _append(brokers: str, records: Iterable[Addressed]) -> None:
     producer = AIOKafkaProducer(
         bootstrap_servers=brokers, acks="all", max_batch_size=_BATCH_BYTES, request_timeout_ms=60_000
     )
@@ -72,8 +96,7 @@ async def _load(
     try:
         open_batches: defaultdict[tuple[str, int], Any] = defaultdict(producer.create_batch)
         for record in records:
-            on_record(record)
-            place = topic_name(record.event_type, prefix=PREFIX), record.partition
+            place = record.topic, record.partition
             stamp_ms = int(time.time() * 1000)
             if open_batches[place].append(key=record.key, value=record.value, timestamp=stamp_ms) is None:
                 await _send(producer, place, open_batches.pop(place))

@@ -16,6 +16,9 @@ from postloop_streams.transport import SCHEME
 # A long outage of the database must not throw a waiting worker out of its group.
 _MAX_POLL_INTERVAL_S: Final = 86_400.0
 _REQUEST_TIMEOUT_S: Final = 40.0
+# The library's 16 KiB are some thirty records: the blocklist would wait for the broker a hundred times for one batch.
+# A topic takes one of 1 MB.
+_BATCH_BYTES: Final = 256 << 10
 
 
 def create_app(settings: Settings, *, role: str, data_dir: Path) -> faust.App:
@@ -41,6 +44,7 @@ def create_app(settings: Settings, *, role: str, data_dir: Path) -> faust.App:
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=1 << 20,
         producer_acks=-1,
+        producer_max_batch_size=_BATCH_BYTES,
         producer_max_request_size=4 << 20,
         producer_request_timeout=_REQUEST_TIMEOUT_S,
         store="memory://",

@@ -9,7 +9,6 @@ is right.
 
 from __future__ import annotations
 
-import importlib.util
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from kafka.errors import LogTruncationError, NoOffsetForPartitionError, OffsetOu
 from kafka.net import KafkaNetClient
 
 from postloop.adapters.errors import RefusedError
-from postloop.adapters.kafka_connect import connect_kafka
+from postloop.adapters.kafka_connect import CHECKS_CRCS, connect_kafka
 from postloop.adapters.kafka_security import kafka_translated
 from postloop.domain.errors import PostloopError
 from postloop.settings import Settings
@@ -33,9 +32,6 @@ _REQUEST_TIMEOUT_MS: Final = 15_000
 # How soon a topic that was made anew, or has more partitions, is noticed when its offsets do not tell.
 _METADATA_AGE_MS: Final = 10_000
 _METADATA_TIMEOUT_S: Final = 5.0
-# The library's own code for checksums takes 140 us for a record, ten times as long as all the rest; with the package
-# crc32c it takes none. The broker has checked what producers sent, and a torn record is hardly JSON.
-_CHECKS_CRCS: Final = importlib.util.find_spec("crc32c") is not None
 _NO_TOPIC_ID: Final = "00000000-0000-0000-0000-000000000000"
 # In so many rounds one after the other a partition must be at its end to count as read.
 _ROUNDS_AT_END: Final = 2
@@ -206,7 +202,7 @@ class StateLog:
             retry_backoff_ms=_BACKOFF_MS,
             reconnect_backoff_max_ms=2_000,
             metrics_enabled=False,
-            check_crcs=_CHECKS_CRCS,
+            check_crcs=CHECKS_CRCS,
         )
 
     def _client(self, **config: Any) -> Any:

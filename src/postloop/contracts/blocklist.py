@@ -3,6 +3,7 @@
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic_core import to_json
 
 from postloop.contracts.field_errors import FieldError, field_errors
 from postloop.contracts.fields import (
@@ -12,9 +13,9 @@ from postloop.contracts.fields import (
     RecipientText,
     SchemaVersion,
     WireTime,
-    moment,
+    rfc3339_of,
 )
-from postloop.domain.blocklist import GLOBAL, Blocked, Released, Told
+from postloop.domain.blocklist import GLOBAL, Blocked, Released
 from postloop.domain.blocklist.signals import CommandName
 
 RecipientForm = Literal["clear", "hmac-sha256"]
@@ -103,52 +104,47 @@ class BlocklistReplyV1(_Published):
     event_ids: tuple[str, ...] = Field(default=(), description="Of the events that the command led to.")
 
 
-def insert_event(change: Blocked, *, form: RecipientForm) -> BlocklistInsertV1:
-    """Return the event of a block."""
-    return BlocklistInsertV1.model_construct(
-        schema_version=1,
-        event_id=change.told.event_id,
-        change=change.told.change,
-        recipient=change.recipient,
-        scope=change.scope,
-        recipient_form=form,
-        mailbox_provider=change.provider,
-        **_of_block(change.told),
-    )
+def insert_bytes(change: Blocked, *, form: RecipientForm) -> bytes:
+    """Return the event of a block (BlocklistInsertV1) in JSON.
+
+    Thousands are published a second: making the model and having it serialised costs three times as much. That both
+    are the same byte by byte is tested.
+    """
+    return to_json(_insert_fields(change, change.told.event_id, form))
 
 
-def expire_event(change: Released, *, form: RecipientForm) -> BlocklistExpireV1:
-    """Return the event of a release."""
-    return BlocklistExpireV1.model_construct(
-        schema_version=1,
-        event_id=change.event_id,
-        change=change.told.change,
-        recipient=change.recipient,
-        scope=change.scope,
-        recipient_form=form,
-        mailbox_provider=change.provider,
-        cause=change.cause,
-        expired_at=moment(change.expired_ms),
-        **_of_block(change.told),
-    )
+def expire_bytes(change: Released, *, form: RecipientForm) -> bytes:
+    """Return the event of a release (BlocklistExpireV1) in JSON."""
+    fields = _insert_fields(change, change.event_id, form)
+    fields["cause"] = change.cause
+    fields["expired_at"] = rfc3339_of(change.expired_ms)
+    return to_json(fields)
 
 
-def _of_block(told: Told) -> dict[str, Any]:
-    block = told.block
+def _insert_fields(change: Blocked | Released, event_id: str, form: RecipientForm) -> dict[str, Any]:
+    """Return the fields of an insert event in the order of its model."""
+    told, block = change.told, change.told.block
     return {
+        "schema_version": 1,
+        "event_id": event_id,
         "entry_id": told.entry_id,
+        "change": told.change,
+        "scope": change.scope,
+        "recipient": change.recipient,
+        "recipient_form": form,
+        "mailbox_provider": change.provider,
         "reason": block.reason,
         "cause_account_ids": block.cause_account_ids,
-        "evidence": EvidenceV1.model_construct(
-            source_event_ids=block.source_event_ids,
-            smtp_text=block.smtp_text,
-            rule=block.rule,
-            rule_version=block.rule_version,
-        ),
-        "starts_at": moment(block.starts_ms),
-        "inserted_at": moment(told.inserted_ms),
-        "changed_at": moment(told.changed_ms),
-        "expires_at": None if block.expires_ms is None else moment(block.expires_ms),
+        "evidence": {
+            "source_event_ids": block.source_event_ids,
+            "smtp_text": block.smtp_text,
+            "rule": block.rule,
+            "rule_version": block.rule_version,
+        },
+        "starts_at": rfc3339_of(block.starts_ms),
+        "inserted_at": rfc3339_of(told.inserted_ms),
+        "changed_at": rfc3339_of(told.changed_ms),
+        "expires_at": None if block.expires_ms is None else rfc3339_of(block.expires_ms),
     }
 
 

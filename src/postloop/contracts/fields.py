@@ -1,6 +1,7 @@
 """The types that fields of events have on the wire, and their limits."""
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated, Any, Final
 
 from pydantic import FailFast, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, StringConstraints
@@ -14,6 +15,7 @@ MAX_TAG_COUNT: Final = 10
 MAX_TAG_CHARS: Final = 64
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
+_DAY_MS: Final = 86_400_000
 
 # RFC 3339 section 5.6: date, T (or a space), time with seconds, any fraction, a zone. Nothing shorter.
 _TIME_PATTERN: Final = r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$"
@@ -73,6 +75,20 @@ def milliseconds(at: datetime) -> int:
 def moment(ms: int) -> datetime:
     """Return milliseconds since 1970 as an aware time."""
     return _EPOCH + ms * _MILLISECOND
+
+
+@lru_cache(maxsize=1024)
+def _date(day: int) -> str:
+    return moment(day * _DAY_MS).date().isoformat()
+
+
+def rfc3339_of(ms: int) -> str:
+    """Return `rfc3339(moment(ms))`, made faster: most times of a stream lie in a few days."""
+    day, rest_ms = divmod(ms, _DAY_MS)
+    seconds, rest_ms = divmod(rest_ms, 1000)
+    minutes, second = divmod(seconds, 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{_date(day)}T{hour:02d}:{minute:02d}:{second:02d}.{rest_ms:03d}Z"
 
 
 NULL_IS_ABSENT: Final = _NullIsAbsent()

@@ -31,6 +31,7 @@ from postloop.domain.event_types import (
 from postloop.domain.incident import DEFAULT_GUARD_POLICY
 from postloop.settings import Settings
 from postloop_streams.blocklist.intake import Intake
+from postloop_streams.blocklist.joining import Overlap
 from postloop_streams.blocklist.journal import JournalWriter
 from postloop_streams.blocklist.opening import Opening, open_stores
 from postloop_streams.blocklist.owner import Outside, Owner
@@ -50,6 +51,8 @@ _OWN_TOPICS: Final = (
     DEADLETTER_TOPIC,
 )
 _JOURNAL_STOP_S: Final = 2.0
+# Of 1 MB at most each; more would only wait.
+_BATCHES_AT_ONCE: Final = 16
 _COUNTS_EVERY_S: Final = 1.0
 _STUCK_AFTER_S: Final = 120.0
 
@@ -82,6 +85,8 @@ class BlocklistApp(Role):
         self._owner = self._make_owner()
         self._intake = self._make_intake()
         self._journal: JournalWriter | None = None
+        self._routing = Overlap(_BATCHES_AT_ONCE, fail=self.fail)
+        self._applying = Overlap(_BATCHES_AT_ONCE, fail=self.fail)
         self._inputs = {self._input(kind): kind for kind in BLOCKLIST_EVENT_TYPES}
         self._commands, self._signals = map(self.named, (BLOCKLIST_COMMAND_TOPIC, BLOCKLIST_SIGNAL_TOPIC))
         self.agent("blocklist-route", [*self._inputs, self._commands], self._route)
@@ -175,6 +180,9 @@ class BlocklistApp(Role):
         )
 
     async def _route(self, batch: RecordBatch, ack: Callable[[], Any]) -> None:
+        await self._routing.start(self._routed(batch, ack))
+
+    async def _routed(self, batch: RecordBatch, ack: Callable[[], Any]) -> None:
         if batch.tp.topic == self._commands:
             done = await self._intake.commands(batch.records)
         else:
@@ -185,7 +193,7 @@ class BlocklistApp(Role):
 
     async def _apply(self, batch: RecordBatch, ack: Callable[[], Any]) -> None:
         values = [record.value for record in batch.records]
-        await self._owner.take(batch.generation_id, batch.tp.partition, values, ack)
+        await self._applying.start(self._owner.take(batch.generation_id, batch.tp.partition, values, ack))
 
     def started(self) -> None:
         """Start the journal."""

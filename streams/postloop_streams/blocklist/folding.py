@@ -12,8 +12,8 @@ from postloop.adapters.partition_store import Item
 from postloop.contracts.blocklist import (
     BlocklistReplyV1,
     RecipientForm,
-    expire_event,
-    insert_event,
+    expire_bytes,
+    insert_bytes,
     state_key,
 )
 from postloop.contracts.blocklist_state import (
@@ -189,7 +189,7 @@ class Folder:
     def _publish(self, change: Change, work: Work) -> None:
         match change:
             case Blocked():
-                value = insert_event(change, form=self._form).model_dump_json().encode()
+                value = insert_bytes(change, form=self._form)
                 work.outgoing.append(Outgoing(BLOCKLIST_INSERT_TOPIC, change.recipient, value))
                 work.outgoing.append(
                     Outgoing(BLOCKLIST_STATE_TOPIC, state_key(change.scope, change.recipient), value)
@@ -197,7 +197,7 @@ class Folder:
                 work.inserted += change.told.change == "inserted"
                 work.extended += change.told.change == "extended"
             case Released():
-                value = expire_event(change, form=self._form).model_dump_json().encode()
+                value = expire_bytes(change, form=self._form)
                 work.outgoing.append(Outgoing(BLOCKLIST_EXPIRE_TOPIC, change.recipient, value))
                 work.outgoing.append(
                     Outgoing(BLOCKLIST_STATE_TOPIC, state_key(change.scope, change.recipient), None)
@@ -226,7 +226,7 @@ def state_of(entry: Entry, form: RecipientForm) -> list[Outgoing]:
     if entry.told is None:
         return []
     blocked = Blocked(scope=entry.scope, recipient=entry.recipient, provider=entry.provider, told=entry.told)
-    value = insert_event(blocked, form=form).model_dump_json().encode()
+    value = insert_bytes(blocked, form=form)
     return [Outgoing(BLOCKLIST_STATE_TOPIC, state_key(entry.scope, entry.recipient), value)]
 
 

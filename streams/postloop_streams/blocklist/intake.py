@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from functools import partial
 from typing import Final, Protocol
 
 import structlog
@@ -17,7 +18,13 @@ from postloop.contracts.blocklist import BlocklistCommandV1, BlocklistReplyV1, r
 from postloop.contracts.deadletter import DeadLetterV1, dead_letter
 from postloop.contracts.field_errors import FieldError
 from postloop.domain.blocklist import GLOBAL, HOLD_COMMANDS, Signal
-from postloop.domain.event_types import BLOCKLIST_COMMAND_TOPIC, BLOCKLIST_REPLY_TOPIC, EventType
+from postloop.domain.event_types import (
+    BLOCKLIST_COMMAND_TOPIC,
+    BLOCKLIST_EVENT_TYPES,
+    BLOCKLIST_REPLY_TOPIC,
+    EventType,
+)
+from postloop_streams.blocklist.joining import Joined
 from postloop_streams.blocklist.outcomes import OutcomeCounts
 from postloop_streams.blocklist.publisher import AbandonedError, Publisher
 from postloop_streams.blocklist.pulses import Pulses
@@ -70,24 +77,34 @@ class Intake:
         self._metrics = metrics
         self._is_guarded = is_guarded
         self._pulses = Pulses()
+        self._behind: dict[int, int] = {}
         self.partitions = 0
+        self._joined = {
+            kind: Joined[Record, bool](partial(self._events, kind), limit=_CHUNK)
+            for kind in BLOCKLIST_EVENT_TYPES
+        }
 
     async def events(
         self, event_type: EventType, records: Sequence[Record], *, behind_count: int = 0
     ) -> bool:
-        """Route records of one partition of an input topic; True once the broker acknowledged their signals.
+        """Route records of an input topic, with others that come at once; True once the broker has the signals.
 
         Args:
             behind_count: How many more the partition held when these were fetched.
         """
+        if event_type == "delivery" and records:
+            self._behind[records[-1].partition] = behind_count
+        return (await self._joined[event_type](records)).result
+
+    async def _events(self, event_type: EventType, records: Sequence[Record]) -> bool:
         for first in range(0, len(records), _CHUNK):
             part = records[first : first + _CHUNK]
             routed = self._router.read(event_type, [record.value for record in part], now=utc_now())
             self._metrics.blocklist_signals_total.labels(topic=f"email.{event_type}").inc(len(routed.signals))
             if not await self._route(routed.signals):
                 return False
-            behind = behind_count + len(records) - first - len(part)
-            self._count(event_type, routed.outcomes, part[-1], behind_count=behind)
+            if self._is_guarded:
+                self._count(event_type, routed.outcomes, part)
             await asyncio.sleep(0)
         return True
 
@@ -102,21 +119,18 @@ class Intake:
             with contextlib.suppress(AbandonedError):
                 await self._send(list(counts_of(counted, partitions=self.partitions)))
 
-    def _count(
-        self, event_type: EventType, outcomes: OutcomeCounts, last: Record, *, behind_count: int
-    ) -> None:
-        if not self._is_guarded:
-            return
+    def _count(self, event_type: EventType, outcomes: OutcomeCounts, records: Sequence[Record]) -> None:
         if event_type == "bounce":
-            self._pulses.bounces(outcomes, at_ms=last.timestamp)
+            self._pulses.bounces(outcomes, at_ms=max(record.timestamp for record in records))
         elif event_type == "delivery":
-            self._pulses.deliveries(
-                outcomes,
-                number=last.partition,
-                at_ms=last.timestamp,
-                behind_count=behind_count,
-                now_s=time.monotonic(),
-            )
+            self._pulses.deliveries(outcomes)
+            for number, last in {record.partition: record for record in records}.items():
+                self._pulses.read_to(
+                    number,
+                    at_ms=last.timestamp,
+                    behind_count=self._behind.get(number, 0),
+                    now_s=time.monotonic(),
+                )
 
     async def commands(self, records: Sequence[Record]) -> bool:
         """Route commands. What cannot be understood is answered at once; without an id it becomes a dead letter."""

@@ -23,7 +23,7 @@ from postloop_streams.assignments import assignment_of
 from postloop_streams.blocklist.folding import Folder
 from postloop_streams.blocklist.holding import Holding
 from postloop_streams.blocklist.opening import Opened
-from postloop_streams.blocklist.partition import OwnedPartition, Publish
+from postloop_streams.blocklist.partition import SIGNALS_AT_ONCE, OwnedPartition, Publish
 from postloop_streams.blocklist.publisher import AbandonedError
 from postloop_streams.blocklist.watching import ProviderWatch
 from postloop_streams.blocklist.work import Work
@@ -32,8 +32,6 @@ log = structlog.stdlib.get_logger("postloop.blocklist")
 
 # How late a lease may end, beside the time that publishing takes.
 LEASES_EVERY_S: Final = 0.2
-# Signals applied at once: their events are published together.
-MAX_SIGNALS: Final = 2_000
 _OPENING_PAUSE_S: Final = 1.0
 _CLOSING_S: Final = 4.0
 
@@ -120,8 +118,8 @@ class Owner:
             return
         signals = [signal for value in values for signal in _signals(value)]
         try:
-            for first in range(0, len(signals), MAX_SIGNALS):
-                work = await partition.apply(signals[first : first + MAX_SIGNALS], now_ms=_now_ms())
+            for first in range(0, len(signals), SIGNALS_AT_ONCE):
+                work = await partition.apply(signals[first : first + SIGNALS_AT_ONCE], now_ms=_now_ms())
                 if work is None:
                     return
                 self._count(work)
@@ -196,14 +194,14 @@ class Owner:
         )
 
     async def _end_leases(self, assignment: _Assignment) -> int:
-        looked_at = 0
-        for partition in assignment.partitions.values():
-            now_ms = _now_ms()
-            work = await partition.end_leases(now_ms=now_ms)
-            if work is not None:
-                looked_at += 1
-                self._count(work)
-        return looked_at
+        # Side by side: while one partition waits for the broker, another is worked off.
+        ended = await asyncio.gather(
+            *(partition.end_leases(now_ms=_now_ms()) for partition in assignment.partitions.values())
+        )
+        works = [work for work in ended if work is not None]
+        for work in works:
+            self._count(work)
+        return len(works)
 
     def _count(self, work: Work) -> None:
         self._metrics.blocklist_changes_total.labels(change="inserted").inc(work.inserted)

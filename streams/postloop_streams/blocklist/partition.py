@@ -14,11 +14,14 @@ from postloop.domain.blocklist import Signal, TimePassed
 from postloop.domain.incident import Counted, HoldBegan, HoldEnded
 from postloop_streams.blocklist.folding import Folder
 from postloop_streams.blocklist.holding import Holding
+from postloop_streams.blocklist.joining import Joined
 from postloop_streams.blocklist.watching import ProviderWatch
 from postloop_streams.blocklist.work import Work
 
 # Leases that end together: enough that publishing costs little each, little enough to let signals in between.
-DUE_AT_ONCE: Final = 2_000
+DUE_AT_ONCE: Final = 500
+SIGNALS_AT_ONCE: Final = 2_000
+"""Signals applied at once: their events are published together."""
 
 Publish = Callable[[int, Work], Awaitable[None]]
 """Publishes the outgoing records and then the changelog of a partition; returns when all are acknowledged."""
@@ -52,21 +55,28 @@ class OwnedPartition:
         self._watch = watch
         self._publish = publish
         self._turn = asyncio.Lock()
+        self._joined = Joined[AnySignal, Work | None](self._apply, limit=SIGNALS_AT_ONCE, turn=self._turn)
+        self._now_ms = 0
         self.is_closed = False
 
     async def apply(self, signals: Sequence[AnySignal], *, now_ms: int) -> Work | None:
-        """Apply signals; None when the partition was closed before. Publishes first, keeps then.
+        """Apply signals, with others that wait; None when the partition was closed before. Publishes first, keeps then.
 
-        A crash between the two repeats events with the same ids, and misses none.
+        A crash between the two repeats events with the same ids, and misses none. The work is returned to one of
+        those whose signals were applied together, to the others an empty one.
         """
-        async with self._turn:
-            done = Work()
-            try:
-                for part in _parts(signals):
-                    done.add_counts(await self._apply(part, now_ms=now_ms))
-            except ClosedError:
-                return None
-            return done
+        self._now_ms = max(self._now_ms, now_ms)
+        work, leads = await self._joined(signals)
+        return work if leads or work is None else Work()
+
+    async def _apply(self, signals: Sequence[AnySignal]) -> Work | None:
+        done = Work()
+        try:
+            for part in _parts(signals):
+                done.add_counts(await self._apply_part(part, now_ms=self._now_ms))
+        except ClosedError:
+            return None
+        return done
 
     async def end_leases(self, *, now_ms: int) -> Work | None:
         """End what is due, the longest due first; None when nothing was."""
@@ -92,7 +102,9 @@ class OwnedPartition:
         async with self._turn:
             await asyncio.to_thread(self.store.close)
 
-    async def _apply(self, part: HoldBegan | HoldEnded | Sequence[Signal | Counted], *, now_ms: int) -> Work:
+    async def _apply_part(
+        self, part: HoldBegan | HoldEnded | Sequence[Signal | Counted], *, now_ms: int
+    ) -> Work:
         match part:
             case HoldBegan():
                 return await self._begin_hold(part, now_ms=now_ms)

@@ -21,7 +21,7 @@ from postloop.domain.blocklist import Signal
 from postloop.domain.errors import PostloopError
 from postloop.domain.event_types import BLOCKLIST_CHANGELOG_TOPIC, BLOCKLIST_SIGNAL_TOPIC, prefixed
 from postloop_streams.blocklist.work import Outgoing, Work
-from postloop_streams.producing import ToPublish, publish
+from postloop_streams.producing import ToPublish, publish, publish_many
 from postloop_streams.transport import Lease
 
 log = structlog.stdlib.get_logger("postloop.blocklist")
@@ -92,20 +92,22 @@ class Publisher:
     async def fill(self, partition: int, outgoing: Sequence[Outgoing], items: Sequence[Item]) -> None:
         """Publish records, and then items to the changelog: what stands there was said."""
         await self.send(outgoing)
-        await publish(self._app, [self._change(partition, item.key, item.value) for item in items])
+        await publish_many(self._app, [self._change(partition, item.key, item.value) for item in items])
 
     async def send(self, records: Sequence[Outgoing]) -> None:
         """Publish records by their keys, in order; return when all are acknowledged."""
         topics = {
             topic: prefixed(topic, prefix=self._prefix) for topic in {record.topic for record in records}
         }
-        await publish(
+        await publish_many(
             self._app, [ToPublish(topics[record.topic], _key(record.key), record.value) for record in records]
         )
 
     async def send_to_partitions(self, topic: str, records: Sequence[tuple[int, bytes]]) -> None:
         """Publish values to partitions of a topic (with its prefix); return when all are acknowledged."""
-        await publish(self._app, [ToPublish(topic, None, value, partition) for partition, value in records])
+        await publish_many(
+            self._app, [ToPublish(topic, None, value, partition) for partition, value in records]
+        )
 
     async def write_changelog(self, partition: int, key: str, value: bytes | None) -> int:
         """Append one record to the changelog and return its offset."""

@@ -42,11 +42,12 @@ class Pulses:
         self._read_ms = dict.fromkeys(numbers, 0.0)
         self._read_at_s = dict.fromkeys(numbers, now_s)
 
-    def deliveries(
-        self, counts: OutcomeCounts, *, number: int, at_ms: int, behind_count: int, now_s: float
-    ) -> None:
-        """Count deliveries of a partition, read up to a record that the log took at `at_ms`."""
+    def deliveries(self, counts: OutcomeCounts) -> None:
+        """Count deliveries."""
         _add(self._ready, counts)
+
+    def read_to(self, number: int, *, at_ms: int, behind_count: int, now_s: float) -> None:
+        """Note that a partition of the deliveries was read up to a record that the log took at `at_ms`."""
         if number in self._read_ms:
             self._read_ms[number] = float("inf") if behind_count <= NEAR_COUNT else at_ms
             self._read_at_s[number] = now_s

@@ -84,11 +84,14 @@ def test_bounces_wait_for_the_deliveries_from_before() -> None:
     pulses = Pulses()
     pulses.assign([0, 1], now_s=0)
     pulses.bounces(counts(5, 5), at_ms=HOUR_MS)
-    pulses.deliveries(counts(90), number=0, at_ms=2 * HOUR_MS, behind_count=9_000, now_s=0)
-    pulses.deliveries(counts(5), number=1, at_ms=HOUR_MS // 2, behind_count=9_000, now_s=0)
+    pulses.deliveries(counts(90))
+    pulses.read_to(0, at_ms=2 * HOUR_MS, behind_count=9_000, now_s=0)
+    pulses.deliveries(counts(5))
+    pulses.read_to(1, at_ms=HOUR_MS // 2, behind_count=9_000, now_s=0)
     assert totals(pulses.take(now_s=1)) == (95, 0)
 
-    pulses.deliveries(counts(3), number=1, at_ms=HOUR_MS, behind_count=8_000, now_s=1)
+    pulses.deliveries(counts(3))
+    pulses.read_to(1, at_ms=HOUR_MS, behind_count=8_000, now_s=1)
     assert totals(pulses.take(now_s=2)) == (8, 5)
     assert pulses.take(now_s=3) == []
 
@@ -100,7 +103,8 @@ def test_bounces_wait_for_the_deliveries_from_before() -> None:
 def test_a_partition_that_has_no_more_holds_nothing_up(behind_count: int, now_s: float) -> None:
     pulses = Pulses()
     pulses.assign([0], now_s=0)
-    pulses.deliveries(counts(1), number=0, at_ms=0, behind_count=behind_count, now_s=0)
+    pulses.deliveries(counts(1))
+    pulses.read_to(0, at_ms=0, behind_count=behind_count, now_s=0)
     pulses.bounces(counts(5, 5), at_ms=HOUR_MS)
 
     assert totals(pulses.take(now_s=now_s)) == (6, 5)
@@ -123,7 +127,8 @@ def test_everything_is_told_once(seen: list[tuple[bool, int, int]]) -> None:
         if is_bounce:
             pulses.bounces(one, at_ms=domain * 1_000)
         else:
-            pulses.deliveries(one, number=0, at_ms=domain * 1_000, behind_count=9_000, now_s=0)
+            pulses.deliveries(one)
+            pulses.read_to(0, at_ms=domain * 1_000, behind_count=9_000, now_s=0)
             told += pulses.take(now_s=0)
     told += pulses.take(now_s=IDLE_S)
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postloop.client.records import Change, Listed, read_record
-from postloop.contracts.blocklist import insert_event
+from postloop.contracts.blocklist import insert_bytes
 from postloop.contracts.fields import milliseconds, moment
 from postloop.domain.blocklist import Block, Blocked, Told
 from tests.unit.client.entries import ENTRY_ID, record, state_event
@@ -41,10 +41,10 @@ def test_what_the_role_itself_makes_is_read() -> None:
     told = Told(
         entry_id=ENTRY_ID, event_id=ENTRY_ID, change="inserted", inserted_ms=0, changed_ms=0, block=block
     )
-    event = insert_event(
+    value = insert_bytes(
         Blocked(scope="shop.example", recipient="ab" * 32, provider="", told=told), form="hmac-sha256"
     )
-    read = read_record(b"shop.example|" + b"ab" * 32, event.model_dump_json().encode())
+    read = read_record(b"shop.example|" + b"ab" * 32, value)
     assert read == Change("shop.example", "ab" * 32, Listed("complaint", END_MS, ENTRY_ID, True))
 
 

@@ -14,7 +14,7 @@ from postloop.domain.blocklist.changes import (
     released_event_id,
 )
 from postloop.domain.blocklist.commands import ordered
-from postloop.domain.blocklist.entry import Delivery, Entry, ReleaseCause, Told
+from postloop.domain.blocklist.entry import Block, Delivery, Entry, ReleaseCause, Told
 from postloop.domain.blocklist.memory import compacted, forgotten
 from postloop.domain.blocklist.policy import Policy
 from postloop.domain.blocklist.signals import Delivered, Evidence, Ordered, Reported, Signal, TimePassed
@@ -96,7 +96,7 @@ def _published(
     told = entry.told
     if told is not None and not _is_longer(block.expires_ms, told.block.expires_ms):
         # Another cause of a block that stands is kept with it, and changes nothing for who asks.
-        return replace(entry, told=replace(told, block=replace(block, expires_ms=told.block.expires_ms))), ()
+        return _with_causes(entry, told, block), ()
     now_told = Told(
         entry_id=told.entry_id
         if told is not None
@@ -109,6 +109,12 @@ def _published(
     )
     change = Blocked(scope=entry.scope, recipient=entry.recipient, provider=entry.provider, told=now_told)
     return replace(entry, told=now_told), (*ended, change)
+
+
+def _with_causes(entry: Entry, told: Told, block: Block) -> Entry:
+    if block.expires_ms != told.block.expires_ms:
+        block = replace(block, expires_ms=told.block.expires_ms)
+    return entry if block == told.block else replace(entry, told=replace(told, block=block))
 
 
 def _is_longer(expires_ms: int | None, than_ms: int | None) -> bool:

@@ -17,17 +17,32 @@ MAX_DELIVERIES: Final = 64
 
 def compacted(entry: Entry) -> Entry:
     """Return the entry sorted, without what a release lifted, and within its bounds."""
-    released_ms = entry.release.at_ms if entry.release is not None else None
-    live = [e for e in entry.evidence if released_ms is None or e.at_ms > released_ms]
+    evidence, deliveries = _live(entry), entry.deliveries
+    if len(evidence) > 1:
+        evidence = tuple(sorted(evidence, key=lambda e: e.order))
+    if len(evidence) > MAX_PER_ACCOUNT:
+        evidence = _few_of_each_account(evidence)
+    if len(deliveries) > 1:
+        deliveries = tuple(sorted(deliveries, key=lambda d: (d.at_ms, d.event_id))[-MAX_DELIVERIES:])
+    # Nearly every entry has one cause and is in order: copying it would cost more than looking.
+    if evidence == entry.evidence and deliveries == entry.deliveries:
+        return entry
+    return replace(entry, evidence=evidence, deliveries=deliveries)
+
+
+def _live(entry: Entry) -> tuple[Evidence, ...]:
+    if entry.release is None:
+        return entry.evidence
+    released_ms = entry.release.at_ms
+    return tuple(e for e in entry.evidence if e.at_ms > released_ms)
+
+
+def _few_of_each_account(ordered: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
     groups: defaultdict[tuple[str, str], list[Evidence]] = defaultdict(list)
-    for evidence in sorted(live, key=lambda e: e.order):
+    for evidence in ordered:
         groups[evidence.kind, evidence.account_id].append(evidence)
     kept = [e for group in groups.values() for e in _bounded(group)]
-    return replace(
-        entry,
-        evidence=tuple(sorted(kept, key=lambda e: e.order)),
-        deliveries=tuple(sorted(entry.deliveries, key=lambda d: (d.at_ms, d.event_id))[-MAX_DELIVERIES:]),
-    )
+    return tuple(sorted(kept, key=lambda e: e.order))
 
 
 def _bounded(group: list[Evidence]) -> list[Evidence]:

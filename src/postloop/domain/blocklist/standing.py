@@ -18,7 +18,11 @@ def standing(entry: Entry, policy: Policy, *, now_ms: int) -> Block | None:
     An account's withdrawal takes its name off the causes. It shortens nothing while other causes are left: the
     address did bounce.
     """
-    speaking = [e for e in entry.evidence if not entry.is_withdrawn(e)]
+    if not entry.evidence:
+        return None
+    speaking: Sequence[Evidence] = entry.evidence
+    if entry.withdrawals:
+        speaking = [e for e in speaking if not entry.is_withdrawn(e)]
     causes = _blocking(speaking, entry.deliveries, policy)
     if not causes:
         return None
@@ -39,9 +43,8 @@ def standing(entry: Entry, policy: Policy, *, now_ms: int) -> Block | None:
     )
 
 
-def _blocking(evidence: Iterable[Evidence], deliveries: Sequence[Delivery], policy: Policy) -> list[Evidence]:
+def _blocking(known: Sequence[Evidence], deliveries: Sequence[Delivery], policy: Policy) -> list[Evidence]:
     """Return the evidence that blocks by itself: all but soft bounces, and those that complete a run."""
-    known = list(evidence)
     return [e for e in known if _blocks(e, known, deliveries, policy)]
 
 

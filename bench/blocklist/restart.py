@@ -1,0 +1,164 @@
+"""How a worker comes to its entries: from the changelog, from its file, from ClickHouse. Time and memory."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Final
+
+from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
+
+from bench import stack
+from bench.blocklist.entries import changelog, made_entries
+from bench.blocklist.throughput import PARTITIONS, Say, nothing
+from bench.blocklist.worker import Place, Worker, running
+from postloop.adapters.blocklist_journal import BlocklistJournal
+from postloop.adapters.blocklist_store import BlocklistWriter
+from postloop.contracts.blocklist_state import entry_key
+from postloop.domain.blocklist import GLOBAL
+from postloop.domain.event_types import BLOCKLIST_CHANGELOG_TOPIC, prefixed
+from postloop_streams.blocklist.journal import GROUP_ROLE
+
+_TOLD_EVERY: Final = 10_000
+_JOURNAL_ROWS: Final = 20_000
+_SETTLE_S: Final = 2.0
+_MB: Final = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restarted:
+    """One start of a worker.
+
+    Attributes:
+        source: Where its entries came from: changelog, file, clickhouse.
+        ready_s: From the start of its process until it said that it is ready.
+        cpu_s: CPU seconds that it used for that.
+        peak_mb: Largest resident memory, up to some seconds after.
+        rss_mb: Resident memory at the end.
+        files_mb: Its files of state.
+    """
+
+    source: str
+    entries: int
+    ready_s: float
+    cpu_s: float
+    peak_mb: float
+    rss_mb: float
+    files_mb: float
+
+
+def measure_restarts(
+    count: int, directory: Path, *, timeout_s: float, say: Say = nothing
+) -> Iterator[Restarted]:
+    """Yield a start that reads the changelog, one that finds its files, and one with ClickHouse only.
+
+    Raises:
+        BenchError: A worker did not get ready in time.
+    """
+    with stack.broker(directory, partitions=PARTITIONS) as brokers, stack.clickhouse(directory) as store:
+        place = Place.new(brokers, store.port, directory)
+        load_changelog(place, "old", count, say=say)
+        yield _started("changelog", count, place, timeout_s=timeout_s)
+        yield _started("file", count, place, timeout_s=timeout_s)
+        shutil.rmtree(directory / "blocklist")
+        _fill(store, count, say=say)
+    (directory / "again").mkdir()
+    with (
+        stack.broker(directory / "again", partitions=PARTITIONS) as brokers,
+        stack.clickhouse(directory) as store,
+    ):
+        yield _started(
+            "clickhouse", count, Place.new(brokers, store.port, directory / "again"), timeout_s=timeout_s
+        )
+
+
+def load_changelog(place: Place, name: str, count: int, *, say: Say = nothing) -> None:
+    """Load the changelog of `count` entries that end in two weeks, as a journal that read it leaves it."""
+    lengths: Counter[int] = Counter()
+
+    def counted() -> Iterator[stack.Addressed]:
+        records = changelog(name, count, bounced_ms=_recent_ms(count), partitions=PARTITIONS)
+        for number, record in enumerate(records):
+            lengths[record.partition] += 1
+            if number % _TOLD_EVERY == 0:
+                say(number)
+            yield record
+
+    stack.append(place.brokers, counted())
+    _commit_journal(place, lengths)
+
+
+def _commit_journal(place: Place, lengths: Counter[int]) -> None:
+    """Commit for the journal that it has stored the changelog: else it would copy it while the worker starts."""
+    consumer: Any = KafkaConsumer(
+        bootstrap_servers=place.brokers, group_id=f"{place.group}-{GROUP_ROLE}", enable_auto_commit=False
+    )
+    try:
+        topic = prefixed(BLOCKLIST_CHANGELOG_TOPIC, prefix=stack.PREFIX)
+        ends = {
+            TopicPartition(topic, number): OffsetAndMetadata(length, "", -1)
+            for number, length in lengths.items()
+        }
+        consumer.assign(list(ends))
+        consumer.commit(ends)
+    finally:
+        consumer.close()
+
+
+def _fill(store: stack.Store, count: int, *, say: Say) -> None:
+    """Store the entries as the journal stores them."""
+    journal = BlocklistJournal(BlocklistWriter(store.client), prefix=stack.PREFIX, form="clear")
+    topic = prefixed(BLOCKLIST_CHANGELOG_TOPIC, prefix=stack.PREFIX)
+    now_ms, done = int(time.time() * 1000), 0
+    entries = made_entries("old", count, bounced_ms=_recent_ms(count))
+    while page := list(islice(entries, _JOURNAL_ROWS)):
+        journal.write(
+            [
+                SimpleNamespace(
+                    topic=topic,
+                    offset=done + place,
+                    timestamp=now_ms,
+                    key=entry_key(GLOBAL, made.recipient).encode(),
+                    value=made.entry,
+                )
+                for place, made in enumerate(page)
+            ]
+        )
+        done += len(page)
+        say(done)
+
+
+def _started(source: str, count: int, place: Place, *, timeout_s: float) -> Restarted:
+    with running(place) as worker:
+        ready_s = worker.wait_ready(timeout_s=timeout_s)
+        time.sleep(_SETTLE_S)
+        result = _figures(source, count, place, worker, ready_s=ready_s)
+        worker.process.stop()
+    return result
+
+
+def _figures(source: str, count: int, place: Place, worker: Worker, *, ready_s: float) -> Restarted:
+    return Restarted(
+        source=source,
+        entries=count,
+        ready_s=ready_s,
+        cpu_s=worker.cpu_s(worker.started_at, worker.ready_at),
+        peak_mb=worker.peak_mb(),
+        rss_mb=worker.rss_mb(),
+        files_mb=_size_bytes((place.directory / "blocklist").iterdir()) / _MB,
+    )
+
+
+def _size_bytes(files: Iterable[Path]) -> int:
+    return sum(file.stat().st_size for file in files)
+
+
+def _recent_ms(count: int) -> int:
+    """Return a moment so that the last of the entries, one a millisecond, is of an hour ago at the latest."""
+    return int(time.time() * 1000) - 3_600_000 - count

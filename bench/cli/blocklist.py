@@ -1,0 +1,157 @@
+"""`python -m bench blocklist PART`: the blocklist's worker and client, each part alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from bench import facts
+from bench.blocklist.asking import measure_client
+from bench.blocklist.ending import measure_endings
+from bench.blocklist.restart import measure_restarts
+from bench.blocklist.throughput import Say, measure_deliveries, measure_inserts
+from bench.blocklist.visible import measure_visible
+from bench.cli.common import JsonFile, Timeout, Workplace, stop, workplace, write
+from bench.latency import Latency
+from postloop.domain.errors import PostloopError
+
+app = typer.Typer(no_args_is_help=True, help="The blocklist: docs/blocklist.md explains the figures.")
+
+
+def register(parent: typer.Typer) -> None:
+    """Add `blocklist`."""
+    parent.add_typer(app, name="blocklist")
+
+
+@app.command()
+def insert(
+    entries: Annotated[int, typer.Option(min=100, help="Addresses that bounce.")] = 200_000,
+    timeout_s: Timeout = 900.0,
+    json_file: JsonFile = None,
+) -> None:
+    """Hard bounces of addresses that differ -> entries a second: python -m bench blocklist insert"""
+    with _part("inserted", entries) as (place, say):
+        found = measure_inserts(entries, place.directory, timeout_s=timeout_s, say=say)
+    place.say(
+        f"{found.entries:,} entries: {found.entries_per_s:,.0f} a second, {found.stored_per_s:,.0f} a second "
+        f"until stored; CPU s per million: worker {found.cpu_stored_per_million:,.0f}, ClickHouse "
+        f"{found.cpu_clickhouse_per_million:,.0f}; peak {found.peak_mb:,.0f} MB"
+    )
+    _write(json_file, "insert", found)
+
+
+@app.command()
+def deliveries(
+    rate: Annotated[int, typer.Option(min=1, help="Deliveries a second.")] = 10_000,
+    seconds: Annotated[int, typer.Option(min=2, help="How long.")] = 30,
+    timeout_s: Timeout = 300.0,
+    json_file: JsonFile = None,
+) -> None:
+    """What deliveries to addresses that are not listed cost: python -m bench blocklist deliveries"""
+    with _part("deliveries", rate * seconds) as (place, say):
+        found = measure_deliveries(rate, seconds, place.directory, timeout_s=timeout_s, say=say)
+    place.say(
+        f"{found.rate_per_s:,.0f} deliveries a second: {found.core_share:.2f} of a core (idle "
+        f"{found.idle_core_share:.2f}), {found.behind_s:.2f} s behind at the end; peak {found.peak_mb:,.0f} MB"
+    )
+    _write(json_file, "deliveries", found)
+
+
+@app.command()
+def visible(
+    rate: Annotated[int, typer.Option(min=1, help="Hard bounces a second.")] = 1000,
+    seconds: Annotated[int, typer.Option(min=2, help="How long.")] = 30,
+    json_file: JsonFile = None,
+) -> None:
+    """A hard bounce -> its event, and its row in ClickHouse: python -m bench blocklist visible"""
+    with _part("published", (3 + seconds) * rate) as (place, say):
+        found = measure_visible(rate, seconds, place.directory, say=say)
+    place.say(f"blocklist.insert: {_line(found.published)}")
+    place.say(f"v_blocklist_active: {_line(found.in_clickhouse)}")
+    _write(json_file, "visible", found)
+
+
+@app.command()
+def restart(
+    entries: Annotated[int, typer.Option(min=100, help="Entries that are known before.")] = 1_000_000,
+    timeout_s: Timeout = 1800.0,
+    json_file: JsonFile = None,
+) -> None:
+    """Start on a changelog, on files, on ClickHouse: python -m bench blocklist restart --entries 5000000"""
+    seen = []
+    with _part("loaded", entries) as (place, say):
+        for found in measure_restarts(entries, place.directory, timeout_s=timeout_s, say=say):
+            seen.append(found)
+            place.say(
+                f"{found.source}, {found.entries:,} entries: ready after {found.ready_s:.1f} s, CPU "
+                f"{found.cpu_s:.1f} s, peak {found.peak_mb:,.0f} MB, then {found.rss_mb:,.0f} MB, "
+                f"files {found.files_mb:,.0f} MB"
+            )
+    _write(json_file, "restart", seen)
+
+
+@app.command()
+def expire(
+    entries: Annotated[int, typer.Option(min=100, help="Entries that do not end.")] = 1_000_000,
+    spread: Annotated[int, typer.Option(min=2, help="Leases that end within ten seconds.")] = 1_000,
+    at_once: Annotated[int, typer.Option(min=2, help="Leases that end within one second.")] = 10_000,
+    timeout_s: Timeout = 1800.0,
+    json_file: JsonFile = None,
+) -> None:
+    """How late leases end, also after a kill: python -m bench blocklist expire --entries 1000000"""
+    seen = []
+    with _part("done", entries) as (place, say):
+        for found in measure_endings(entries, spread, at_once, place.directory, timeout_s=timeout_s, say=say):
+            seen.append(found)
+            since = f", after ready ({found.ready_s:.1f} s)" if found.ready_s else ""
+            place.say(f"{found.case}, among {found.among:,}{since}: {_line(found.late)}")
+    _write(json_file, "expire", seen)
+
+
+@app.command()
+def client(
+    entries: Annotated[int, typer.Option(min=100, help="Entries of the list.")] = 1_000_000,
+    timeout_s: Timeout = 1800.0,
+    json_file: JsonFile = None,
+) -> None:
+    """What a sender pays for its list: python -m bench blocklist client --entries 1000000"""
+    with _part("loaded", entries) as (place, say):
+        found = measure_client(entries, place.directory, timeout_s=timeout_s, say=say)
+    place.say(
+        f"{found.entries:,} entries: ready after {found.ready_s:.1f} s, {found.bytes_per_entry:.1f} bytes an entry; "
+        f"allowed {found.allowed_per_s:,.0f} a second (p50 {found.p50_us:.1f} us, p99 {found.p99_us:.1f} us, "
+        f"longest {found.longest_us:,.0f} us), allowed_many {found.many_per_s:,.0f} a second"
+    )
+    _write(json_file, "client", found)
+
+
+@contextmanager
+def _part(what: str, total: int) -> Iterator[tuple[Workplace, Say]]:
+    """Yield a workplace and what moves its bar.
+
+    Raises:
+        Exit: Code 3, with the reason, when the part failed.
+    """
+    with workplace() as place:
+        task = place.bar.add_task(what, total=total)
+        move: Callable[[int], None] = lambda done: place.bar.update(task, completed=done)  # noqa: E731
+        try:
+            yield place, move
+        except PostloopError as error:
+            raise stop(str(error), code=3) from None
+
+
+def _line(latency: Latency) -> str:
+    return (
+        f"p50 {latency.p50_ms:,.0f} ms, p95 {latency.p95_ms:,.0f} ms, p99 {latency.p99_ms:,.0f} ms, "
+        f"longest {latency.longest_ms:,.0f} ms ({latency.count:,})"
+    )
+
+
+def _write(json_file: Any, part: str, found: Any) -> None:
+    if json_file:
+        write(json_file, {"measured_at": datetime.now(UTC), "machine": facts.machine(), part: found})
