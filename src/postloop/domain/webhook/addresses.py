@@ -78,7 +78,7 @@ METADATA: Final[tuple[Address, ...]] = (
 
 # The union of what Svix, Hook0, Smokescreen and Convoy refuse; the IANA special-purpose registries name the sources.
 RANGES_V4: Final = (
-    _range("0.0.0.0/8", "this_network", "this machine (0.0.0.0/8)"),
+    _range("0.0.0.0/8", "this_network", "this machine (the unspecified network)"),
     _range("10.0.0.0/8", "private_network", _PRIVATE, is_private=True),
     _range("100.64.0.0/10", "shared_network", _SHARED, is_private=True),
     _range("127.0.0.0/8", "loopback", "this machine (loopback)", is_private=True),
@@ -92,11 +92,11 @@ RANGES_V4: Final = (
     _range("198.51.100.0/24", "documentation", _DOCUMENTATION),
     _range("203.0.113.0/24", "documentation", _DOCUMENTATION),
     _range("224.0.0.0/4", "multicast", "a multicast group"),
-    _range("240.0.0.0/4", "reserved", "a reserved network (240.0.0.0/4) or all hosts at once"),
+    _range("240.0.0.0/4", "reserved", "a reserved network, or all hosts at once"),
 )
 # Everything outside 2000::/3 is refused anyway; these say why, and what inside it is refused.
 RANGES_V6: Final = (
-    _range("::/128", "this_network", "this machine (::)"),
+    _range("::/128", "this_network", "this machine (the unspecified address)"),
     _range("::1/128", "loopback", "this machine (loopback)", is_private=True),
     _range("::/8", "embedded_ipv4", "an IPv4 address in the form of IPv6, or a reserved network"),
     _range("64:ff9b::/96", "embedded_ipv4", _NAT64),
