@@ -9,8 +9,17 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from aiohttp import ClientSession
+from aiohttp.connector import AddrInfoType
 
-from postloop.adapters.webhook_connection import ForbiddenAddressError
+from postloop.adapters.tls import tls_context
+from postloop.adapters.webhook_connection import (
+    ForbiddenAddressError,
+    Guard,
+    GuardedConnector,
+    Trip,
+    current_trip,
+)
 from postloop.adapters.webhook_http import (
     USER_AGENT,
     AttemptResult,
@@ -364,19 +373,51 @@ def closed_to_private(url: str) -> Destination:
         pytest.param(["169.254.169.254"], id="metadata"),
     ],
 )
-async def test_a_name_that_leads_inside_is_not_connected_to(answers: list[str], authority: Authority) -> None:
-    async with served(
-        lambda r: r.answering(answer(200)), tls=authority.server_context("h.example")
-    ) as receiver:
-        destination = closed_to_private("https://h.example/")
-        destination = dataclasses.replace(
-            destination, target=dataclasses.replace(destination.target, port=receiver.port)
-        )
+async def test_a_name_that_leads_inside_is_not_connected_to(answers: list[str]) -> None:
+    # Some other network is open, so that the port of the test is no reason to refuse before the lookup.
+    other = parse_networks(["10.9.0.0/16"])
+    async with served(lambda r: r.answering(answer(200))) as receiver:
+        destination = dataclasses.replace(to(f"http://h.example:{receiver.port}/"), allowed=other)
         async with WebhookSender(lookup=Names(answers)) as sender:
             result = await send(sender, destination)
     assert (result.error, result.status) == ("forbidden_address", 0)
     assert receiver.connection_count == 0
     assert not any(text in result.reason for text in answers)
+
+
+def connector_to(url: str, kind: type[GuardedConnector] = GuardedConnector) -> GuardedConnector:
+    guard = Guard(parse_target(url), ())
+    return kind(guard, Names(["127.0.0.1"]), lookup_s=1, age_s=1, idle_s=1, tls=tls_context(None))
+
+
+async def test_no_socket_is_made_for_a_refused_address_whoever_resolved_it() -> None:
+    async with (
+        served(lambda r: r.answering(answer(200))) as receiver,
+        ClientSession(connector=connector_to(receiver.url)) as session,
+    ):
+        current_trip.set(Trip())
+        with pytest.raises(ForbiddenAddressError):
+            await session.post(receiver.url)  # a literal: aiohttp asks no resolver
+    assert receiver.connection_count == 0
+
+
+class Careless(GuardedConnector):
+    """A connector whose sockets go anywhere."""
+
+    def _judged_socket(self, info: AddrInfoType) -> socket.socket:
+        return socket.socket(info[0], info[1], info[2])
+
+
+async def test_nothing_is_written_to_a_peer_that_is_refused() -> None:
+    async with (
+        served(lambda r: r.answering(answer(200))) as receiver,
+        ClientSession(connector=connector_to(receiver.url, Careless)) as session,
+    ):
+        current_trip.set(Trip())
+        with pytest.raises(ForbiddenAddressError):
+            await session.post(receiver.url)
+        await asyncio.wait_for(receiver.is_ended.wait(), 5)
+    assert (receiver.connection_count, receiver.requests) == (1, [])
 
 
 async def test_a_name_that_turns_private_after_it_was_checked_is_not_connected_to(
