@@ -290,7 +290,6 @@ class _Line:
         self._limits = limits
         self._refusal: Verdict = judge_before_lookup(target, allowed=allowed)
         self._url = URL(target.url, encoded=True)
-        self._headers = _fixed_headers(destination.headers)
         connector = GuardedConnector(
             Guard(target, allowed),
             lookup,
@@ -301,6 +300,7 @@ class _Line:
         )
         self._session = ClientSession(
             connector=connector,
+            headers=_fixed_headers(destination.headers),
             cookie_jar=DummyCookieJar(),
             trust_env=False,
             auto_decompress=False,
@@ -319,24 +319,22 @@ class _Line:
         """
         if not self._refusal.is_allowed:
             raise ForbiddenAddressError(self._refusal)
-        headers = self._headers.copy()
-        headers.update(signature)
         trip = Trip()
         current_trip.set(trip)
         try:
-            await self._exchange(body, headers, answer)
+            await self._exchange(body, signature, answer)
         except (ClientError, ConnectionError) as failure:
             if answer.status or not trip.is_reused or _classified(failure)[0] != "connection_lost":
                 raise
             trip.must_be_new = True
-            await self._exchange(body, headers, answer)
+            await self._exchange(body, signature, answer)
 
     async def close(self) -> None:
         await self._session.close()
 
-    async def _exchange(self, body: bytes, headers: CIMultiDict[str], answer: _Answer) -> None:
+    async def _exchange(self, body: bytes, signature: Mapping[str, str], answer: _Answer) -> None:
         async with self._session.post(
-            self._url, data=body, headers=headers, allow_redirects=False
+            self._url, data=body, headers=signature, allow_redirects=False
         ) as response:
             answer.status = response.status
             answer.retry_after = response.headers.get("Retry-After", "")[:MAX_RETRY_AFTER_CHARS]
