@@ -162,6 +162,7 @@ class WebhookSender:
         self._tls = tls_context(ca_file)
         self._clock = clock
         self._lines: OrderedDict[str, _Line] = OrderedDict()
+        self._retired: set[_Line] = set()
         self._closing: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -211,7 +212,7 @@ class WebhookSender:
             error, reason = _classified(failure)
         finally:
             line.under_way_count -= 1
-            if line.is_retired:
+            if line in self._retired:
                 self._retire(line)
         return AttemptResult(
             status=answer.status,
@@ -225,7 +226,7 @@ class WebhookSender:
 
     async def close(self) -> None:
         """Close every connection; attempts under way fail."""
-        for line in self._lines.values():
+        for line in (*self._lines.values(), *self._retired):
             self._close_line(line)
         self._lines.clear()
         while self._closing:
@@ -259,11 +260,12 @@ class WebhookSender:
 
     def _retire(self, line: _Line) -> None:
         """Close a line when its last attempt has ended."""
-        line.is_retired = True
+        self._retired.add(line)
         if not line.under_way_count:
             self._close_line(line)
 
     def _close_line(self, line: _Line) -> None:
+        self._retired.discard(line)
         task = asyncio.get_running_loop().create_task(line.close())
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
@@ -286,7 +288,6 @@ class _Line:
         target, allowed = destination.target, destination.allowed
         self.destination = destination
         self.under_way_count = 0
-        self.is_retired = False
         self._limits = limits
         self._refusal: Verdict = judge_before_lookup(target, allowed=allowed)
         self._url = URL(target.url, encoded=True)

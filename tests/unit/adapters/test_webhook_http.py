@@ -328,6 +328,18 @@ async def test_an_attempt_under_way_ends_though_its_endpoint_was_changed(sender:
         assert (await old).is_success
 
 
+async def test_closing_the_sender_ends_attempts_under_way_also_those_of_a_changed_endpoint() -> None:
+    async with served(lambda r: hang) as receiver, WebhookSender() as sender:
+        attempts = []
+        for query in ("?old", "?new"):
+            attempts.append(asyncio.create_task(send(sender, to(receiver.url + query))))
+            while receiver.connection_count < len(attempts):
+                await asyncio.sleep(0.005)
+        await sender.close()
+        results = await asyncio.wait_for(asyncio.gather(*attempts), 5)
+    assert [result.is_success for result in results] == [False, False]
+
+
 async def test_a_proxy_of_the_environment_is_not_asked(
     sender: WebhookSender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
