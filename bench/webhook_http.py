@@ -16,8 +16,9 @@ from time import perf_counter
 
 from aiohttp import ClientSession, TCPConnector
 
-from postloop.adapters.webhook_http import Destination, WebhookSender
+from postloop.adapters.webhook_http import WebhookSender
 from postloop.adapters.webhook_keys import generate_secret, signer_of
+from postloop.adapters.webhook_line import Destination
 from postloop.domain.webhook.addresses import parse_networks
 from postloop.domain.webhook.target import parse_target
 

@@ -20,15 +20,11 @@ from postloop.adapters.webhook_connection import (
     Trip,
     current_trip,
 )
-from postloop.adapters.webhook_http import (
-    USER_AGENT,
-    AttemptResult,
-    Destination,
-    Limits,
-    WebhookSender,
-)
+from postloop.adapters.webhook_http import WebhookSender
 from postloop.adapters.webhook_keys import generate_secret, signer_of
+from postloop.adapters.webhook_line import USER_AGENT, Destination, Limits
 from postloop.adapters.webhook_lookup import LookupFailedError, SystemLookup
+from postloop.adapters.webhook_result import AttemptResult
 from postloop.client import verify_webhook
 from postloop.domain.errors import DataError
 from postloop.domain.webhook.addresses import parse_networks

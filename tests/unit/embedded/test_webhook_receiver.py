@@ -5,8 +5,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from postloop.adapters.webhook_http import AttemptResult, Destination, Limits, WebhookSender
+from postloop.adapters.webhook_http import WebhookSender
 from postloop.adapters.webhook_keys import generate_ed25519, generate_secret, signer_of
+from postloop.adapters.webhook_line import Destination, Limits
+from postloop.adapters.webhook_result import AttemptResult
 from postloop.domain.webhook.addresses import parse_networks
 from postloop.domain.webhook.target import parse_target
 from postloop.embedded.webhook_receiver import Arrival, Misbehaviour, WebhookReceiver
