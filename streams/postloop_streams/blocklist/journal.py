@@ -18,7 +18,7 @@ from kafka import KafkaConsumer, TopicPartition
 from postloop.adapters.blocklist_journal import BlocklistJournal
 from postloop.adapters.errors import RefusedError, UnavailableError
 from postloop.adapters.health_server import HealthState
-from postloop.adapters.kafka_connect import CHECKS_CRCS, connect_kafka
+from postloop.adapters.kafka_connect import connect_kafka
 from postloop.adapters.kafka_security import kafka_translated
 from postloop.adapters.metrics import BlocklistMetrics
 from postloop.settings import Settings
@@ -99,7 +99,6 @@ class JournalWriter(threading.Thread):
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_poll_records=_MAX_RECORDS,
-            check_crcs=CHECKS_CRCS,
         )
         self._assigned = frozenset()
         try:
