@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from heapq import nlargest
-from math import exp, log, sqrt
+from math import exp, log
 from typing import Final
 
 from postloop.domain.incident.counts import Counts
 from postloop.domain.incident.policy import GuardPolicy
 from postloop.domain.incident.state import Baseline
+from postloop.domain.intervals import wilson_upper
 
 # A bound of 1 could not be exceeded, and has no odds.
 _HIGHEST_BOUND: Final = 1 - 1e-9
@@ -43,13 +44,6 @@ def yardstick(baseline: Baseline, policy: GuardPolicy, *, at_ms: int) -> Yardsti
     upper = min(wilson_upper(rate, outcomes, z=policy.bound_z), _HIGHEST_BOUND)
     odds = policy.odds_factor * upper / (1 - upper)
     return Yardstick(rate=rate, upper_rate=upper, limit_rate=max(policy.min_rate, odds / (1 + odds)))
-
-
-def wilson_upper(rate: float, count: float, *, z: float) -> float:
-    """Return Wilson's upper bound of a rate seen in so many outcomes (E. B. Wilson, 1927)."""
-    z2 = z * z
-    half_width = z * sqrt(rate * (1 - rate) / count + z2 / (4 * count * count))
-    return (rate + z2 / (2 * count) + half_width) / (1 + z2 / count)
 
 
 def tail_bound(counts: Counts, rate: float) -> float:
