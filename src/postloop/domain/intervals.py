@@ -38,9 +38,13 @@ def corrected_wilson(*, hit_count: int, count: int, z: float) -> Interval:
     """
     if not 0 <= hit_count <= count or count < 1:
         raise ValueError(f"hit_count is between 0 and count, which is 1 at least: {hit_count}, {count}")
-    low = wilson_lower((hit_count - 0.5) / count, count, z=z) if hit_count else 0.0
     high = wilson_upper((hit_count + 0.5) / count, count, z=z) if hit_count < count else 1.0
-    return Interval(max(low, 0.0), min(high, 1.0))
+    return Interval(corrected_lower(hit_count=hit_count, count=count, z=z), min(high, 1.0))
+
+
+def corrected_lower(*, hit_count: int, count: int, z: float) -> float:
+    """Return the lower end of `corrected_wilson`, of counts that it takes."""
+    return max(wilson_lower((hit_count - 0.5) / count, count, z=z), 0.0) if hit_count else 0.0
 
 
 def _parts(rate: float, count: float, z: float) -> tuple[float, float, float]:

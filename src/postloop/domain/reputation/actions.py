@@ -49,7 +49,7 @@ def actions(found: Score, recommendation: Recommendation) -> tuple[ActionCode, .
     if recommendation in _OF_RECOMMENDATION:
         codes.append(_OF_RECOMMENDATION[recommendation])
     for factor in found.factors:
-        if factor.verdict in ("critical", "warning") or _is_held(factor):
+        if factor.verdict in ("critical", "warning"):
             codes += _cures(factor, found.counts)
     codes += [
         _watched(factor) for factor in found.factors if factor.verdict == "watch" and not _is_held(factor)
@@ -57,11 +57,6 @@ def actions(found: Score, recommendation: Recommendation) -> tuple[ActionCode, .
     if found.grade == "unknown":
         codes.append("send_more")
     return tuple(dict.fromkeys(codes)) or ("nothing",)
-
-
-def _is_held(factor: Factor) -> bool:
-    """Above a limit for sure, even where a higher one is only watched."""
-    return factor.score < 60
 
 
 def _cures(factor: Factor, counts: WindowCounts) -> list[ActionCode]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -100,18 +101,12 @@ class ReputationPolicy:
 
     def limits_of(self, factor: FactorName) -> Limits:
         """Return the limits of a factor."""
-        return {"complaints": self.complaints, "hard_bounces": self.hard_bounces, "refusals": self.refusals}[
-            factor
-        ]
+        limits: Limits = getattr(self, factor)
+        return limits
 
     def for_rising(self) -> ReputationPolicy:
         """Return the stricter policy that a sender has to pass for a better grade."""
-        return replace(
-            self,
-            complaints=self.complaints.scaled(self.release_share),
-            hard_bounces=self.hard_bounces.scaled(self.release_share),
-            refusals=self.refusals.scaled(self.release_share),
-        )
+        return _for_rising(self)
 
 
 DEFAULT_REPUTATION_POLICY: Final = ReputationPolicy()
@@ -137,6 +132,17 @@ PRESETS: Final = MappingProxyType(
     }
 )
 """Published limits by the name of who published them."""
+
+
+@lru_cache(maxsize=64)
+def _for_rising(policy: ReputationPolicy) -> ReputationPolicy:
+    share = policy.release_share
+    return replace(
+        policy,
+        complaints=policy.complaints.scaled(share),
+        hard_bounces=policy.hard_bounces.scaled(share),
+        refusals=policy.refusals.scaled(share),
+    )
 
 
 def _out_of_range(name: str, limit: str, value: float) -> DataError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from postloop.domain.intervals import Interval, corrected_wilson
+from postloop.domain.intervals import corrected_lower, corrected_wilson
 from postloop.domain.reputation.counts import WindowCounts
 
 RateVerdict = Literal["good", "watch", "warning", "critical", "not_enough_data"]
@@ -54,14 +54,14 @@ def rate_of(*, bad_count: int, base_count: int, z: float) -> Rate:
     """
     if not base_count:
         return Rate(bad_count=bad_count, base_count=0, rate=None, low=0.0, high=1.0)
-    bounds = bounds_of(bad_count=bad_count, base_count=base_count, z=z)
+    bounds = corrected_wilson(hit_count=bad_count, count=max(base_count, bad_count), z=z)
     rate = min(bad_count / base_count, 1.0)
     return Rate(bad_count=bad_count, base_count=base_count, rate=rate, low=bounds.low, high=bounds.high)
 
 
-def bounds_of(*, bad_count: int, base_count: int, z: float) -> Interval:
-    """Return the interval of a rate with a base above 0."""
-    return corrected_wilson(hit_count=bad_count, count=max(base_count, bad_count), z=z)
+def low_of(*, bad_count: int, base_count: int, z: float) -> float:
+    """Return the lower bound alone, of a rate with a base above 0."""
+    return corrected_lower(hit_count=bad_count, count=max(base_count, bad_count), z=z)
 
 
 def all_rates(counts: WindowCounts, *, z: float) -> dict[RateName, Rate]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal, get_args
 
 from postloop.domain.reputation.counts import FACTORS, FactorName, WindowCounts
 from postloop.domain.reputation.policy import Limits, ReputationPolicy
-from postloop.domain.reputation.rates import Rate, RateVerdict, bounds_of, rate_of
+from postloop.domain.reputation.rates import Rate, RateVerdict, low_of, rate_of
 from postloop.domain.reputation.windows import Evidence, WindowName
 
 Grade = Literal["high", "medium", "low", "bad", "unknown"]
@@ -28,7 +28,10 @@ class Factor:
         rate: With its interval, of that window.
         score: What the sender would have with this factor alone.
         weight: This factor's share of all points lost, 0 to 1.
-        verdict: `watch` is above a limit, but not surely, and changes nothing.
+        verdict: `critical` and `warning` hold the score down; `watch` is above a limit, but not surely, and changes
+            nothing.
+        watched_rate: The highest limit that the rate is above without being it surely; None where there is none. A
+            factor that is surely above its warning limit can be watched for its critical one.
         to_next_grade: So many bad mails fewer in the window, with as much mail, and this factor alone would allow a
             better grade than it does; None where it allows the best.
         next_grade_rate: The rate that leaves; None likewise.
@@ -40,6 +43,7 @@ class Factor:
     score: float
     weight: float
     verdict: RateVerdict
+    watched_rate: float | None
     to_next_grade: int | None
     next_grade_rate: float | None
 
@@ -76,15 +80,17 @@ def score(evidence: Evidence, policy: ReputationPolicy) -> Score:
     return Score(score=lowest, grade=grade_of(lowest), factors=factors, counts=counts)
 
 
-def grade_only(evidence: Evidence, policy: ReputationPolicy) -> Grade:
-    """Return the grade that `score` gives, without explaining it."""
+def score_only(evidence: Evidence, policy: ReputationPolicy) -> float | None:
+    """Return the number that `score` gives, without explaining it: a tenth of the time."""
     if evidence.counts("30d").outcome_count < policy.min_outcome_count:
-        return "unknown"
-    return grade_of(min(_worst_window(name, evidence, policy)[1] for name in FACTORS))
+        return None
+    return min(_worst_window(name, evidence, policy)[1] for name in FACTORS)
 
 
-def grade_of(value: float) -> Grade:
+def grade_of(value: float | None) -> Grade:
     """Return the grade of a score."""
+    if value is None:
+        return "unknown"
     return next(grade for grade, bottom in _BOTTOM_SCORE.items() if value >= bottom)
 
 
@@ -96,7 +102,7 @@ def factor_score(*, bad_count: int, base_count: int, limits: Limits, policy: Rep
     """
     if not base_count or not bad_count:
         return 100.0
-    low = bounds_of(bad_count=bad_count, base_count=base_count, z=policy.bound_z).low
+    low = low_of(bad_count=bad_count, base_count=base_count, z=policy.bound_z)
     if bad_count < policy.min_bad_count:
         low = min(low, limits.warning_rate)
     half, warning, critical = limits.warning_rate / 2, limits.warning_rate, limits.critical_rate
@@ -146,6 +152,7 @@ def _draft(name: FactorName, evidence: Evidence, policy: ReputationPolicy) -> Fa
         score=value,
         weight=0.0,
         verdict=_verdict(rate, value, limits),
+        watched_rate=_watched_rate(rate, value, limits),
         to_next_grade=fewer,
         next_grade_rate=None if fewer is None else (bad - fewer) / max(base, bad),
     )
@@ -153,20 +160,7 @@ def _draft(name: FactorName, evidence: Evidence, policy: ReputationPolicy) -> Fa
 
 def _weighed(drafts: list[Factor]) -> tuple[Factor, ...]:
     lost = sum(100.0 - draft.score for draft in drafts) or 1.0
-    return tuple(_with_weight(draft, round((100.0 - draft.score) / lost, 3)) for draft in drafts)
-
-
-def _with_weight(draft: Factor, weight: float) -> Factor:
-    return Factor(
-        name=draft.name,
-        window=draft.window,
-        rate=draft.rate,
-        score=draft.score,
-        weight=weight,
-        verdict=draft.verdict,
-        to_next_grade=draft.to_next_grade,
-        next_grade_rate=draft.next_grade_rate,
-    )
+    return tuple(replace(draft, weight=round((100.0 - draft.score) / lost, 3)) for draft in drafts)
 
 
 def _fewer(bad: int, base: int, limits: Limits, policy: ReputationPolicy) -> int | None:
@@ -192,10 +186,17 @@ def _verdict(rate: Rate, value: float, limits: Limits) -> RateVerdict:
     if rate.rate is None:
         return "not_enough_data"
     grade = grade_of(value)
-    if grade == "bad":
-        return "critical"
-    if rate.rate > limits.critical_rate or (grade != "low" and rate.rate > limits.warning_rate):
+    if grade in ("bad", "low"):
+        return "critical" if grade == "bad" else "warning"
+    if _watched_rate(rate, value, limits) is not None:
         return "watch"
-    if grade == "low":
-        return "warning"
     return "not_enough_data" if rate.high > limits.critical_rate else "good"
+
+
+def _watched_rate(rate: Rate, value: float, limits: Limits) -> float | None:
+    seen, grade = rate.rate or 0.0, grade_of(value)
+    if seen > limits.critical_rate and grade != "bad":
+        return limits.critical_rate
+    if seen > limits.warning_rate and grade not in ("bad", "low"):
+        return limits.warning_rate
+    return None

@@ -8,7 +8,16 @@ from uuid import UUID, uuid5
 
 from postloop.domain.errors import DataError
 from postloop.domain.reputation.policy import ReputationPolicy
-from postloop.domain.reputation.score import GRADES, RANK, TOP_SCORE, Factor, Grade, Score, grade_only, score
+from postloop.domain.reputation.score import (
+    GRADES,
+    RANK,
+    TOP_SCORE,
+    Factor,
+    Grade,
+    grade_of,
+    score,
+    score_only,
+)
 from postloop.domain.reputation.windows import DAY_MS, Evidence
 
 Recommendation = Literal["none", "warn", "throttle", "pause", "resume"]
@@ -67,8 +76,8 @@ def evaluate(
     """
     if now_ms < state.at_ms:
         return state, ()
-    found = score(evidence, policy)
-    grade, better, better_from_ms = _held(state, found.grade, evidence, policy, now_ms)
+    found = score_only(evidence, policy)
+    grade, better, better_from_ms = _held(state, grade_of(found), evidence, policy, now_ms)
     standing = Standing(_shown(found, grade), grade)
     recommendation = _recommendation(state, standing, policy)
     new = ReputationState(
@@ -88,7 +97,7 @@ def evaluate(
             before=before,
             after=standing,
             recommendation=recommendation,
-            factors=found.factors,
+            factors=score(evidence, policy).factors,
         ),
     )
 
@@ -151,7 +160,7 @@ def _held(
     held = state.standing.grade
     if "unknown" in (found, held) or RANK[found] < RANK[held]:
         return found, None, 0
-    kept = grade_only(evidence, policy.for_rising())
+    kept = grade_of(score_only(evidence, policy.for_rising()))
     if RANK[kept] <= RANK[held]:
         return held, None, 0
     better, since_ms = kept, now_ms
@@ -168,8 +177,8 @@ def _clean_ms(held: Grade, policy: ReputationPolicy) -> float:
     return (policy.bad_clean_days if held == "bad" else policy.low_clean_days) * DAY_MS
 
 
-def _shown(found: Score, grade: Grade) -> float | None:
-    return None if found.score is None else min(found.score, TOP_SCORE[grade])
+def _shown(found: float | None, grade: Grade) -> float | None:
+    return None if found is None else min(found, TOP_SCORE[grade])
 
 
 def _recommendation(state: ReputationState, standing: Standing, policy: ReputationPolicy) -> Recommendation:

@@ -40,14 +40,14 @@ _ACTIONS: Final[dict[str, dict[ActionCode, str]]] = {
         "fix_authentication": "Repair SPF, DKIM and DMARC of the sender domain, and compare its DNS records with those"
         " that the console asks for.",
         "change_content": "Change what filters refuse: links and their domains, attachments, size, wording.",
-        "restore_standing": "Read what the servers answered: slow down where they say so, and ask the named blocklist or"
-        " mailbox provider for removal once the cause is gone.",
-        "watch_complaints": "Complaints seem to be above a limit, but there is too little mail to be sure: watch the"
-        " next mailings.",
-        "watch_hard_bounces": "Hard bounces seem to be above a limit, but there is too little mail to be sure: check the"
-        " newest addresses.",
-        "watch_refusals": "Refusals seem to be above a limit, but there is too little mail to be sure: read the servers'"
-        " answers.",
+        "restore_standing": "Read what the servers answered: slow down where they say so, and ask the named blocklist"
+        " or mailbox provider for removal once the cause is gone.",
+        "watch_complaints": "Complaints seem to be above a limit, but there is too little mail to be sure: watch"
+        " the next mailings.",
+        "watch_hard_bounces": "Hard bounces seem to be above a limit, but there is too little mail to be sure: check"
+        " the newest addresses.",
+        "watch_refusals": "Refusals seem to be above a limit, but there is too little mail to be sure: read the"
+        " servers' answers.",
         "send_more": "Nothing to do: a verdict needs more mail.",
         "nothing": "Nothing to do.",
     },
@@ -61,8 +61,8 @@ _ACTIONS: Final[dict[str, dict[ActionCode, str]]] = {
         "unsubscribe_in_one_click": "Sertakan tautan berhenti berlangganan yang jelas dan berhenti berlangganan satu"
         " klik (RFC 8058) di setiap email pemasaran, dan penuhi permintaannya dalam dua hari.",
         "remove_dead_addresses": "Hapus alamat yang bounce, dan jangan lagi mengirim ke alamat yang diblokir.",
-        "check_where_addresses_come_from": "Cari tahu asal alamat yang tidak ada: konfirmasi alamat baru lewat email saat"
-        " pendaftaran, dan periksa daftar yang diimpor.",
+        "check_where_addresses_come_from": "Cari tahu asal alamat yang tidak ada: konfirmasi alamat baru lewat email"
+        " saat pendaftaran, dan periksa daftar yang diimpor.",
         "fix_authentication": "Perbaiki SPF, DKIM, dan DMARC domain pengirim, dan cocokkan record DNS-nya dengan yang"
         " diminta konsol.",
         "change_content": "Ubah isi yang ditolak filter: tautan dan domainnya, lampiran, ukuran, kata-kata.",
