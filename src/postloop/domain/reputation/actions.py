@@ -51,9 +51,7 @@ def actions(found: Score, recommendation: Recommendation) -> tuple[ActionCode, .
     for factor in found.factors:
         if factor.verdict in ("critical", "warning"):
             codes += _cures(factor, found.counts)
-    codes += [
-        _watched(factor) for factor in found.factors if factor.verdict == "watch" and not _is_held(factor)
-    ]
+    codes += [_watched(factor) for factor in found.factors if factor.verdict == "watch"]
     if found.grade == "unknown":
         codes.append("send_more")
     return tuple(dict.fromkeys(codes)) or ("nothing",)

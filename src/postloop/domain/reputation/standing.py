@@ -160,6 +160,8 @@ def _held(
     held = state.standing.grade
     if "unknown" in (found, held) or RANK[found] < RANK[held]:
         return found, None, 0
+    if RANK[found] == RANK[held]:
+        return held, None, 0  # to rise asks for more than to hold
     kept = grade_of(score_only(evidence, policy.for_rising()))
     if RANK[kept] <= RANK[held]:
         return held, None, 0
