@@ -56,14 +56,15 @@ class ReputationPolicy:
         min_outcome_count: Fewer outcomes in 30 days give no verdict: `unknown`.
         min_bad_count: So few bad mails never hold a score below medium, however little mail there was: the third
             complaint may be the same person's. Four are needed.
-        bound_z: Of the interval; 1.96 keeps the error of the lower bound at 0.05 or less.
+        bound_z: Of the interval; with 1.96 the lower bound of four events and more is above the true rate with a
+            probability of 0.042 at most.
         judged_windows: The worst of them counts. A day finds a burst, a week what is too little for a day's bound,
             `recent` judges senders whose week is too small.
         representative_count: Outcomes that make `recent`, taken from the newest days, 30 at most. At 3,000 a rate of
             twice the line of 0.001 is told from the line (2,750 by Wilson).
         release_share: To rise, a sender has to keep below this share of the limits ...
-        low_clean_days: ... for so long from low, and from medium;
-        bad_clean_days: ... for so long from bad. Google lifts nothing before 7 days below its line.
+        clean_days: ... for so long without a break. Google lifts nothing before 7 days below its line, and with 3
+            a sender just above a limit rose and fell twice as often (docs/reputation.md).
         throttle_below_score: Of grade low: below this less mail is advised, above a warning.
 
     Raises:
@@ -79,8 +80,7 @@ class ReputationPolicy:
     judged_windows: tuple[WindowName, ...] = ("24h", "7d", "recent")
     representative_count: int = 3_000
     release_share: float = 0.8
-    low_clean_days: float = 3
-    bad_clean_days: float = 7
+    clean_days: float = 7
     throttle_below_score: float = 50
 
     def __post_init__(self) -> None:
@@ -91,9 +91,8 @@ class ReputationPolicy:
             raise _out_of_range("bound_z", "above 0 and 10 at most", self.bound_z)
         if not 0 < self.release_share <= 1:
             raise _out_of_range("release_share", "above 0 and 1 at most", self.release_share)
-        for name in ("low_clean_days", "bad_clean_days"):
-            if not 0 <= getattr(self, name) <= 30:
-                raise _out_of_range(name, "between 0 and 30", getattr(self, name))
+        if not 0 <= self.clean_days <= 30:
+            raise _out_of_range("clean_days", "between 0 and 30", self.clean_days)
         if not 40 <= self.throttle_below_score <= 60:
             raise _out_of_range("throttle_below_score", "between 40 and 60", self.throttle_below_score)
         if not self.judged_windows:
@@ -126,9 +125,9 @@ PRESETS: Final = MappingProxyType(
         "aws": ReputationPolicy(
             complaints=replace(DEFAULT_REPUTATION_POLICY.complaints, critical_rate=0.005)
         ),
-        # Google, "Email sender guidelines": below 0.1 %, never 0.3 %; mitigation after 7 days below. Nothing is
-        # published on bounces: the default stays.
-        "google": replace(DEFAULT_REPUTATION_POLICY, low_clean_days=7),
+        # Google, "Email sender guidelines": below 0.1 %, never 0.3 %, mitigation after 7 days below: these are the
+        # defaults. Nothing is published on bounces.
+        "google": DEFAULT_REPUTATION_POLICY,
     }
 )
 """Published limits by the name of who published them."""

@@ -99,8 +99,7 @@ _READERS: Final[dict[str, Callable[[Any, str], Any]]] = {
     "judged_windows": _windows,
     "representative_count": _integer,
     "release_share": _number,
-    "low_clean_days": _number,
-    "bad_clean_days": _number,
+    "clean_days": _number,
     "throttle_below_score": _number,
 }
 _LIMIT_READERS: Final[dict[str, Callable[[Any, str], Any]]] = {

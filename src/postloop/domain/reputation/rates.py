@@ -29,7 +29,7 @@ class Rate:
         bad_count: Counted; late feedback can exceed the mail of the window.
         base_count: Of how many.
         rate: `bad_count / base_count`, capped at 1; None without a base: no mail, no opinion.
-        low, high: The true rate is below `low` (above `high`) with a probability of 0.05 at most at z = 1.96.
+        low, high: Ends of the interval, see `domain.intervals.corrected_wilson`.
     """
 
     bad_count: int

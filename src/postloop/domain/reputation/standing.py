@@ -169,14 +169,10 @@ def _held(
     if state.better_grade is not None:
         better = min(kept, state.better_grade, key=RANK.__getitem__)
         since_ms = state.better_from_ms
-    if now_ms - since_ms < _clean_ms(held, policy):
+    if now_ms - since_ms < policy.clean_days * DAY_MS:
         return held, better, since_ms
     # What is kept to today begins to count for the next step at once: a replay must not find it new.
     return (better, kept, now_ms) if RANK[kept] > RANK[better] else (better, None, 0)
-
-
-def _clean_ms(held: Grade, policy: ReputationPolicy) -> float:
-    return (policy.bad_clean_days if held == "bad" else policy.low_clean_days) * DAY_MS
 
 
 def _shown(found: float | None, grade: Grade) -> float | None:
