@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from bench.cli import chart, classify, gate, growth, latency, memory, recovery, run
+from bench.cli import chart, classify, gate, growth, latency, memory, recovery, reputation, run
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Benchmarks; docs/performance.md explains them."
@@ -19,6 +19,7 @@ latency.register(app)
 recovery.register(app)
 memory.register(app)
 classify.register(app)
+reputation.register(app)
 gate.register(app)
 chart.register(app)
 
