@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
 
 
 def reputation(
-    domains: Annotated[int, typer.Option(min=1, help="Simulated domains for each figure.")] = 100,
+    domains: Annotated[int, typer.Option(min=1, help="Simulated domains for each figure.")] = 50,
     days: Annotated[int, typer.Option(min=1, help="Days for which a healthy domain is followed.")] = 365,
     seed: Annotated[int, typer.Option(help="Of the complaints.")] = 1,
     json_file: JsonFile = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Final, Literal, get_args
 
@@ -79,7 +80,7 @@ class WindowCounts:
         )
 
     def __add__(self, other: WindowCounts) -> WindowCounts:
-        return WindowCounts(**{name: getattr(self, name) + getattr(other, name) for name in COUNT_NAMES})
+        return total((self, other))
 
     @property
     def bounce_count(self) -> int:
@@ -114,6 +115,14 @@ class WindowCounts:
 
 
 COUNT_NAMES: Final = tuple(field.name for field in fields(WindowCounts))
+
+
+def total(counts: Iterable[WindowCounts]) -> WindowCounts:
+    """Return the sum; nothing counted without any."""
+    found = list(counts)
+    if len(found) == 1:
+        return found[0]
+    return WindowCounts(**{name: sum([getattr(one, name) for one in found]) for name in COUNT_NAMES})
 
 
 def _check_part(part: str, count: int, whole: str, limit: int) -> None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import reduce
-from operator import add
 from types import MappingProxyType
 from typing import Final, Literal, get_args
 
-from postloop.domain.reputation.counts import WindowCounts
+from postloop.domain.reputation.counts import WindowCounts, total
 
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
@@ -83,21 +81,18 @@ def evidence_at(buckets: Iterable[Bucket], *, now_ms: int, representative_count:
 
 def representative(days: Mapping[int, WindowCounts], *, outcome_count: int) -> WindowCounts:
     """Return the newest whole days that have so many outcomes together, or all there are. Keys grow with time."""
-    found = _NO_COUNTS
+    found: list[WindowCounts] = []
+    outcomes = 0
     for day in sorted(days, reverse=True):
-        if found.outcome_count >= outcome_count:
+        if outcomes >= outcome_count:
             break
-        found += days[day]
-    return found
-
-
-def total(counts: Iterable[WindowCounts]) -> WindowCounts:
-    """Return the sum."""
-    return reduce(add, counts, _NO_COUNTS)
+        found.append(days[day])
+        outcomes += days[day].outcome_count
+    return total(found)
 
 
 def _by_day(buckets: Iterable[Bucket]) -> dict[int, WindowCounts]:
-    days: defaultdict[int, WindowCounts] = defaultdict(WindowCounts)
+    days: defaultdict[int, list[WindowCounts]] = defaultdict(list)
     for bucket in buckets:
-        days[bucket.start_ms // DAY_MS] += bucket.counts
-    return dict(days)
+        days[bucket.start_ms // DAY_MS].append(bucket.counts)
+    return {day: total(counts) for day, counts in days.items()}
