@@ -1,6 +1,6 @@
 """Is a sender domain healthy, how sure is that, and what to do: the rules, without input or output."""
 
-from postloop.domain.reputation.actions import ActionCode, actions
+from postloop.domain.reputation.actions import ActionCode, Recommendation, actions
 from postloop.domain.reputation.backtest import DailyCounts, GradeChange, backtest, grades_by_day
 from postloop.domain.reputation.counts import FACTORS, FactorName, RefusalKind, WindowCounts, refusal_kind
 from postloop.domain.reputation.policy import DEFAULT_REPUTATION_POLICY, PRESETS, Limits, ReputationPolicy
@@ -8,7 +8,6 @@ from postloop.domain.reputation.policy_files import policy_from_plain, policy_to
 from postloop.domain.reputation.rates import Rate, RateVerdict, all_rates, rate_of
 from postloop.domain.reputation.score import GRADES, Factor, Grade, Score, score
 from postloop.domain.reputation.standing import (
-    Recommendation,
     ReputationChanged,
     ReputationState,
     Standing,

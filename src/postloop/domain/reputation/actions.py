@@ -6,8 +6,8 @@ from typing import Final, Literal, get_args
 
 from postloop.domain.reputation.counts import RefusalKind, WindowCounts
 from postloop.domain.reputation.score import Factor, Score
-from postloop.domain.reputation.standing import Recommendation
 
+Recommendation = Literal["none", "warn", "throttle", "pause", "resume"]
 ActionCode = Literal[
     "pause",
     "throttle",
@@ -25,6 +25,7 @@ ActionCode = Literal[
     "send_more",
     "nothing",
 ]
+RECOMMENDATIONS: Final[tuple[Recommendation, ...]] = get_args(Recommendation)
 ACTION_CODES: Final[tuple[ActionCode, ...]] = get_args(ActionCode)
 
 _OF_RECOMMENDATION: Final[dict[Recommendation, ActionCode]] = {

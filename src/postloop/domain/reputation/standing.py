@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 from uuid import UUID, uuid5
 
 from postloop.domain.errors import DataError
+from postloop.domain.reputation.actions import RECOMMENDATIONS, ActionCode, Recommendation, actions
 from postloop.domain.reputation.policy import ReputationPolicy
 from postloop.domain.reputation.score import (
     GRADES,
@@ -14,15 +15,13 @@ from postloop.domain.reputation.score import (
     TOP_SCORE,
     Factor,
     Grade,
+    Score,
     grade_of,
     score,
     score_only,
 )
 from postloop.domain.reputation.windows import DAY_MS, Evidence
 
-Recommendation = Literal["none", "warn", "throttle", "pause", "resume"]
-
-_RECOMMENDATIONS: Final = ("none", "warn", "throttle", "pause", "resume")
 _STRENGTH: Final[dict[Recommendation, int]] = {"none": 0, "resume": 0, "warn": 1, "throttle": 2, "pause": 3}
 _NAMESPACE: Final = UUID("3a1f5b0e-7f0c-5d3b-8f59-0d6a2c4be917")
 
@@ -65,6 +64,7 @@ class ReputationChanged:
     after: Standing
     recommendation: Recommendation
     factors: tuple[Factor, ...]
+    actions: tuple[ActionCode, ...]
 
 
 def evaluate(
@@ -90,16 +90,7 @@ def evaluate(
     )
     if not _is_news(state, new):
         return new, ()
-    before = state.standing if state.is_judged else None
-    return new, (
-        ReputationChanged(
-            at_ms=now_ms,
-            before=before,
-            after=standing,
-            recommendation=recommendation,
-            factors=score(evidence, policy).factors,
-        ),
-    )
+    return new, (_told(state, new, score(evidence, policy)),)
 
 
 def change_event_id(
@@ -145,12 +136,23 @@ def state_from_plain(plain: dict[str, Any]) -> ReputationState:
         raise DataError("invalid_state", "", text) from error
     for name, value, known in (
         ("grade", state.standing.grade, GRADES),
-        ("recommendation", state.recommendation, _RECOMMENDATIONS),
+        ("recommendation", state.recommendation, RECOMMENDATIONS),
         ("better_grade", state.better_grade, (None, *GRADES)),
     ):
         if value not in known:
             raise DataError("invalid_state", name, f"{name} is none that there is: {value!r}")
     return state
+
+
+def _told(before: ReputationState, after: ReputationState, found: Score) -> ReputationChanged:
+    return ReputationChanged(
+        at_ms=after.at_ms,
+        before=before.standing if before.is_judged else None,
+        after=after.standing,
+        recommendation=after.recommendation,
+        factors=found.factors,
+        actions=actions(found, after.recommendation),
+    )
 
 
 def _held(

@@ -57,6 +57,7 @@ def test_a_first_good_verdict_is_not_told_and_a_first_bad_one_is() -> None:
     (told,) = play(days(1, BAD))[1]
     assert (told.before, told.after.grade, told.recommendation) == (None, "bad", "pause")
     assert told.factors[0].name == "complaints"
+    assert told.actions[:2] == ("pause", "mail_willing_recipients")
 
 
 def test_a_grade_falls_at_once() -> None:
