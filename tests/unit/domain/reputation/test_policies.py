@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from postloop.domain.errors import DataError
@@ -145,6 +145,7 @@ def test_a_backtest_of_nothing_shows_nothing() -> None:
     assert backtest([], policy_a=POLICY, policy_b=POLICY) == []
 
 
+@settings(max_examples=40)
 @given(st.lists(any_mail(), max_size=8), st.randoms())
 def test_the_order_of_days_does_not_matter_and_a_policy_agrees_with_itself(
     counts: list[WindowCounts], random: object

@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from postloop.domain.bounce import FACTS
@@ -141,6 +141,7 @@ def test_what_is_surely_above_a_limit_holds_the_score(counts: WindowCounts, poli
             assert (factor.verdict == "watch") == ((factor.rate.rate or 0) > limits.warning_rate)
 
 
+@settings(max_examples=60)
 @given(any_mail(2_000), POLICIES)
 def test_so_many_bad_mails_fewer_and_not_one_less_reach_the_next_grade(
     counts: WindowCounts, policy: ReputationPolicy
@@ -230,6 +231,7 @@ def test_impossible_counts_are_refused(counts: dict[str, int], field: str) -> No
 # -- Windows -----------------------------------------------------------------------------------------------------
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 35 * 24), any_mail(500)), max_size=12), st.randoms())
 def test_splitting_and_shuffling_buckets_changes_nothing(
     hours: list[tuple[int, WindowCounts]], random: object

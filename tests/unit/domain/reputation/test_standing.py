@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from postloop.domain.errors import DataError
@@ -107,6 +107,7 @@ def test_too_little_mail_ends_a_verdict_and_a_pause() -> None:
     assert told[-1].recommendation == "resume"
 
 
+@settings(max_examples=40)
 @given(HISTORIES)
 def test_a_replay_changes_nothing(history: list[tuple[int, WindowCounts]]) -> None:
     state, _ = play(history)
@@ -118,6 +119,7 @@ def test_a_replay_changes_nothing(history: list[tuple[int, WindowCounts]]) -> No
     assert evaluate(state, evidence_of(BAD), POLICY, state.at_ms - 1) == (state, ())
 
 
+@settings(max_examples=40)
 @given(HISTORIES)
 def test_every_change_follows_the_one_before_and_is_one(history: list[tuple[int, WindowCounts]]) -> None:
     state, told = play(history)
@@ -133,6 +135,7 @@ def test_every_change_follows_the_one_before_and_is_one(history: list[tuple[int,
     assert state.standing.grade == (told[-1].after.grade if told else state.standing.grade)
 
 
+@settings(max_examples=40)
 @given(HISTORIES, any_mail())
 def test_a_held_grade_is_never_better_than_what_the_counts_say(
     history: list[tuple[int, WindowCounts]], counts: WindowCounts
@@ -144,6 +147,7 @@ def test_a_held_grade_is_never_better_than_what_the_counts_say(
         assert held.standing.score <= fresh.standing.score
 
 
+@settings(max_examples=40)
 @given(HISTORIES)
 def test_a_state_comes_back_from_json(history: list[tuple[int, WindowCounts]]) -> None:
     state, _ = play(history)
