@@ -16,6 +16,7 @@ from bench.cli import (
     latency,
     memory,
     recovery,
+    reputation,
     run,
     webhook_http,
 )
@@ -32,6 +33,7 @@ memory.register(app)
 classify.register(app)
 blocklist.register(app)
 webhook_http.register(app)
+reputation.register(app)
 gate.register(app)
 chart.register(app)
 
