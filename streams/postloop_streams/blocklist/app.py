@@ -150,6 +150,7 @@ class BlocklistApp(Role):
             self.settings,
             topic_admin.partition_counts(self.settings, names),
             partitions=self._partitions,
+            is_urgent=lambda: self._owner.has_due_leases,
             connect_journal=self._connect_journal,
             metrics=self._metrics,
             health=self.health,

@@ -32,6 +32,9 @@ _MAX_RECORDS: Final = 5_000
 _LINGER_S: Final = 0.2
 _PAUSE_S: Final = 1.0
 _IDLE_S: Final = 0.2
+# Copying takes as much of the processor as the role itself: it waits while that has a deadline, but not for long.
+_LONGEST_WAY_S: Final = 3.0
+_GIVING_WAY_S: Final = 0.05
 
 
 class JournalWriter(threading.Thread):
@@ -40,6 +43,7 @@ class JournalWriter(threading.Thread):
     Args:
         topics: Name of each topic -> the number of its partitions.
         partitions: Of the topic of signals.
+        is_urgent: Whether the role has something to do that must not be late.
         connect_journal: Returns the writing side of ClickHouse; may be called again after a failure.
     """
 
@@ -49,6 +53,7 @@ class JournalWriter(threading.Thread):
         topics: Mapping[str, int],
         *,
         partitions: int,
+        is_urgent: Callable[[], bool],
         connect_journal: Callable[[], BlocklistJournal],
         metrics: BlocklistMetrics,
         health: HealthState,
@@ -60,6 +65,7 @@ class JournalWriter(threading.Thread):
         self._partitions = partitions
         self._owned: frozenset[int] = frozenset()
         self._assigned: frozenset[int] = frozenset()
+        self._is_urgent = is_urgent
         self._connect_journal = connect_journal
         self._metrics = metrics
         self._health = health
@@ -128,11 +134,17 @@ class JournalWriter(threading.Thread):
         if not owned:
             self._stopping.wait(_IDLE_S)
             return {}
+        self._give_way()
         fetched = consumer.poll(timeout_ms=_POLL_MS)
         if not fetched:
             return {}
         time.sleep(_LINGER_S)
         return _joined(fetched, consumer.poll(timeout_ms=0))
+
+    def _give_way(self) -> None:
+        deadline_s = time.monotonic() + _LONGEST_WAY_S
+        while self._is_urgent() and time.monotonic() < deadline_s and not self._stopping.is_set():
+            self._stopping.wait(_GIVING_WAY_S)
 
     def _store(self, journal: BlocklistJournal, consumer: Any, records: Mapping[Any, list[Any]]) -> None:
         rows = [record for batch in records.values() for record in batch]

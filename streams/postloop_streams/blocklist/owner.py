@@ -85,6 +85,13 @@ class Owner:
         self._assignment: _Assignment | None = None
         self._serving: asyncio.Task[None] | None = None
         self._assigned = asyncio.Condition()
+        self._due: set[int] = set()
+        self._looked: set[int] = set()
+
+    @property
+    def has_due_leases(self) -> bool:
+        """Whether leases were over when a partition was looked at last, or one was not looked at yet."""
+        return bool(self._due)
 
     async def assign(self, generation_id: int, numbers: Collection[int]) -> None:
         """Own these partitions from now on. Returns at once."""
@@ -99,6 +106,7 @@ class Owner:
         """Own nothing any more; what is under way is finished or left to the next owner."""
         assignment, serving = self._assignment, self._serving
         self._assignment = self._serving = None
+        self._due.clear()
         if assignment is None or serving is None:
             return
         assignment.is_closed = True
@@ -144,10 +152,10 @@ class Owner:
     async def _serve(self, assignment: _Assignment) -> None:
         try:
             await self._open(assignment)
-            while not assignment.is_closed:
-                looked_at = await self._end_leases(assignment)
-                self._health.beat()
-                await asyncio.sleep(0 if looked_at else LEASES_EVERY_S)
+            # Each partition by itself: while one waits for the broker, others are worked off.
+            self._due = set(assignment.partitions)
+            loops = [self._end_leases(assignment, one) for one in assignment.partitions.values()]
+            await asyncio.gather(self._beat(assignment), *loops)
         except AbandonedError:
             return
         except Exception as error:  # a fault: nothing may be acked after it, so the process ends
@@ -193,15 +201,25 @@ class Owner:
             number, store, folder, holding=holding, watch=watch, publish=self._outside.publish
         )
 
-    async def _end_leases(self, assignment: _Assignment) -> int:
-        # Side by side: while one partition waits for the broker, another is worked off.
-        ended = await asyncio.gather(
-            *(partition.end_leases(now_ms=_now_ms()) for partition in assignment.partitions.values())
-        )
-        works = [work for work in ended if work is not None]
-        for work in works:
-            self._count(work)
-        return len(works)
+    async def _end_leases(self, assignment: _Assignment, partition: OwnedPartition) -> None:
+        while not assignment.is_closed:
+            work = await partition.end_leases(now_ms=_now_ms())
+            self._looked.add(partition.number)
+            if work is None:
+                self._due.discard(partition.number)
+                await asyncio.sleep(LEASES_EVERY_S)
+            else:
+                self._due.add(partition.number)
+                self._count(work)
+                await asyncio.sleep(0)
+
+    async def _beat(self, assignment: _Assignment) -> None:
+        """Say that the role is alive for as long as no partition hangs."""
+        while not assignment.is_closed:
+            if self._looked >= set(assignment.partitions):
+                self._looked.clear()
+                self._health.beat()
+            await asyncio.sleep(LEASES_EVERY_S)
 
     def _count(self, work: Work) -> None:
         self._metrics.blocklist_changes_total.labels(change="inserted").inc(work.inserted)
