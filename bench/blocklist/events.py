@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 from zlib import crc32
 
 from bench.workload import Record
@@ -39,6 +39,14 @@ def deliveries(name: str, count: int, *, at: datetime, partitions: int) -> Itera
     """Yield a delivery to each of `count` addresses, all of one moment."""
     for number in range(count):
         yield _record("delivery", address(name, number), at, partitions, f"d-{name}-{number}", _DELIVERED)
+
+
+def mail(
+    kind: Literal["bounce", "delivery"], name: str, *, at: datetime, partitions: int, **fields: str
+) -> Record:
+    """Return a hard bounce of, or a delivery to, one address, with some fields of its own."""
+    own = {**(_HARD if kind == "bounce" else _DELIVERED), **fields}
+    return _record(kind, f"{name}@gmail.com", at, partitions, f"{kind}-{name}", own)
 
 
 def _record(

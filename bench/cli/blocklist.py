@@ -12,6 +12,7 @@ import typer
 from bench import facts
 from bench.blocklist.asking import measure_client
 from bench.blocklist.ending import measure_endings
+from bench.blocklist.outage import measure_outage
 from bench.blocklist.restart import measure_restarts
 from bench.blocklist.throughput import Say, measure_deliveries, measure_inserts
 from bench.blocklist.visible import measure_visible
@@ -73,6 +74,25 @@ def visible(
     place.say(f"blocklist.insert: {_line(found.published)}")
     place.say(f"v_blocklist_active: {_line(found.in_clickhouse)}")
     _write(json_file, "visible", found)
+
+
+@app.command()
+def outage(
+    per_minute: Annotated[int, typer.Option(min=100, help="Mail to the provider a minute.")] = 1000,
+    minute_s: Annotated[float, typer.Option(min=0.5, help="How long a minute is played.")] = 3.0,
+    json_file: JsonFile = None,
+) -> None:
+    """A provider refuses everybody for ten minutes, without and with the guard: python -m bench blocklist outage"""
+    both = []
+    with _part("minutes", 83) as (place, say):
+        for found in measure_outage(per_minute, place.directory, minute_s=minute_s, say=say):
+            place.say(
+                f"guard {'on' if found.is_guarded else 'off'}: {found.refused:,} refused, {found.inserted:,} inserted, "
+                f"{found.kept:,} kept; really unknown and blocked: {found.usual:,}; detected after "
+                f"{found.detected_after_minutes} minutes"
+            )
+            both.append(found)
+    _write(json_file, "outage", both)
 
 
 @app.command()
