@@ -29,7 +29,7 @@ GROUP_ROLE: Final = "blocklist-journal"
 _POLL_MS: Final = 500
 _MAX_RECORDS: Final = 5_000
 # Rows wait this long for company: an insert costs the database a fixed price.
-_LINGER_S: Final = 0.2
+_LINGER_S: Final = 0.1
 _PAUSE_S: Final = 1.0
 _IDLE_S: Final = 0.2
 # Copying takes as much of the processor as the role itself: it waits while that has a deadline, but not for long.
