@@ -18,7 +18,7 @@ from postloop.domain.blocklist.entry import Block, Delivery, Entry, ReleaseCause
 from postloop.domain.blocklist.memory import compacted, forgotten
 from postloop.domain.blocklist.policy import Policy
 from postloop.domain.blocklist.signals import Delivered, Evidence, Ordered, Reported, Signal, TimePassed
-from postloop.domain.blocklist.standing import standing
+from postloop.domain.blocklist.standing import has_run_out, standing
 
 _NO_CAUSE: Final = ""
 _NOTHING: Final[tuple[Change, ...]] = ()
@@ -90,7 +90,7 @@ def _published(
     """
     block, ended = standing(entry, policy, now_ms=now_ms), _NOTHING
     if entry.told is not None and (block is None or _is_lifted(entry, entry.told)):
-        entry, ended = _released(entry, entry.told, cause_id, now_ms=now_ms)
+        entry, ended = _released(entry, entry.told, cause_id, policy, now_ms=now_ms)
     if block is None:
         return entry, ended
     told = entry.told
@@ -123,8 +123,10 @@ def _is_longer(expires_ms: int | None, than_ms: int | None) -> bool:
     return expires_ms is None or expires_ms > than_ms
 
 
-def _released(entry: Entry, told: Told, cause_id: str, *, now_ms: int) -> tuple[Entry, tuple[Change, ...]]:
-    cause = _why_released(entry, told, now_ms=now_ms)
+def _released(
+    entry: Entry, told: Told, cause_id: str, policy: Policy, *, now_ms: int
+) -> tuple[Entry, tuple[Change, ...]]:
+    cause = _why_released(entry, told, policy, now_ms=now_ms)
     ended_by_time = cause == "lease_ended"
     id_of_cause = str(told.block.expires_ms) if ended_by_time else cause_id
     change = Released(
@@ -136,11 +138,13 @@ def _released(entry: Entry, told: Told, cause_id: str, *, now_ms: int) -> tuple[
         cause=cause,
         expired_ms=now_ms,
     )
-    ended_ms = told.block.expires_ms if ended_by_time else _moment_of_release(entry, now_ms=now_ms)
+    # A lease that was shortened by another policy ends before the moment that was told.
+    over_ms = min(told.block.expires_ms or now_ms, now_ms)
+    ended_ms = over_ms if ended_by_time else _moment_of_release(entry, now_ms=now_ms)
     after = replace(
         entry,
         told=None,
-        ended_ms=ended_ms or now_ms,
+        ended_ms=ended_ms,
         term=entry.term + 1 if ended_by_time else 0,
         # What made the block that ended makes no other one.
         evidence=() if ended_by_time else entry.evidence,
@@ -148,14 +152,14 @@ def _released(entry: Entry, told: Told, cause_id: str, *, now_ms: int) -> tuple[
     return after, (change,)
 
 
-def _why_released(entry: Entry, told: Told, *, now_ms: int) -> ReleaseCause:
+def _why_released(entry: Entry, told: Told, policy: Policy, *, now_ms: int) -> ReleaseCause:
     if told.block.expires_ms is not None and told.block.expires_ms <= now_ms:
         return "lease_ended"
     if entry.release is not None and _is_lifted(entry, told):
         return entry.release.cause
     if entry.withdrawals and any(entry.is_withdrawn(e) for e in entry.evidence):
         return "unblocked"
-    return "delivered"
+    return "lease_ended" if has_run_out(entry, policy, now_ms=now_ms) else "delivered"
 
 
 def _is_lifted(entry: Entry, told: Told) -> bool:

@@ -43,6 +43,13 @@ def standing(entry: Entry, policy: Policy, *, now_ms: int) -> Block | None:
     )
 
 
+def has_run_out(entry: Entry, policy: Policy, *, now_ms: int) -> bool:
+    """Return whether there is evidence that would block, but for how long ago it was."""
+    causes = _blocking(entry.evidence, entry.deliveries, policy)
+    expires_ms = _end(causes, policy, term=entry.term) if causes else None
+    return expires_ms is not None and expires_ms <= now_ms
+
+
 def _blocking(known: Sequence[Evidence], deliveries: Sequence[Delivery], policy: Policy) -> list[Evidence]:
     """Return the evidence that blocks by itself: all but soft bounces, and those that complete a run."""
     return [e for e in known if _blocks(e, known, deliveries, policy)]

@@ -321,6 +321,15 @@ def test_leases_escalate_where_the_policy_says_so() -> None:
     assert lengths == [1, 2, 4, 4]
 
 
+def test_a_lease_that_a_shorter_policy_ends_has_run_out() -> None:
+    entry = entry_of(hard(days(3)))
+    passed = TimePassed(scope=GLOBAL, recipient=ADDRESS)
+    over, changes = decide(entry, passed, Policy(lease_ms=2 * DAY_MS), NOW_MS)
+
+    assert [_word(change) for change in changes] == ["expired:lease_ended"]
+    assert over.ended_ms == NOW_MS
+
+
 def test_what_can_matter_no_more_is_forgotten() -> None:
     entry = entry_of(soft(days(20)), delivered(days(18)), order("unblock", days(15)))
     later_ms = NOW_MS + 60 * DAY_MS
