@@ -19,7 +19,7 @@ from postloop.cli.common import AsJson, DataDir, Exit, err, guarded, out, print_
 from postloop.settings import Settings, parse_duration
 from postloop.simulation.checks import Check
 from postloop.simulation.observed import Observed
-from postloop.simulation.settle import Arrived, settle
+from postloop.simulation.settle import Arrived, look, settle
 from postloop.simulation.truth import Truth, read_truth
 from postloop.simulation.verify import SKETCH_ERROR, Tolerance, Verification
 
@@ -71,8 +71,11 @@ def verify(
         wait_s = _seconds(wait)
         known = read_truth(truth)
         observed = _observed(settings, known)
-        if wait_s:
-            _wait(observed, known, wait_s=wait_s)
+        arrived = _wait(observed, known, wait_s=wait_s) if wait_s else look(observed)
+        if not arrived.is_whole(known):
+            err.print(
+                f"[yellow]not all has arrived:[/] {_progress(arrived, known)}; for what is on its way: --wait 60s"
+            )
         verification = Verification(observed, known, tolerance=Tolerance(uniques=tolerance))
         with err.status("comparing") as status:
             checks = []
@@ -90,9 +93,9 @@ def _observed(settings: Settings, truth: Truth) -> Observed:
     return Observed(client, truth, layout=Layout(cluster=settings.clickhouse_cluster))
 
 
-def _wait(observed: Observed, truth: Truth, *, wait_s: float) -> None:
+def _wait(observed: Observed, truth: Truth, *, wait_s: float) -> Arrived:
     with err.status("waiting") as status:
-        settle(
+        return settle(
             observed,
             truth,
             wait_s=wait_s,
@@ -103,7 +106,11 @@ def _wait(observed: Observed, truth: Truth, *, wait_s: float) -> None:
 
 
 def _show(status: Status, arrived: Arrived, truth: Truth) -> None:
-    status.update(
+    status.update(_progress(arrived, truth))
+
+
+def _progress(arrived: Arrived, truth: Truth) -> str:
+    return (
         f"{arrived.events:,} of {truth.events:,} events, {arrived.dead_letters:,} of "
         f"{truth.dead_letters:,} dead letters, {arrived.pending_repairs} hours wait for a repair"
     )

@@ -44,18 +44,19 @@ def settle(
 
     Whole is not enough at once: repeats of events that are there already may still be on their way.
     """
-    last, changed_s = _look(observed), now_s()
+    last, changed_s = look(observed), now_s()
     while True:
         on_progress(last)
         quiet_s = now_s() - changed_s
         if quiet_s >= (min(wait_s, QUIET_S) if last.is_whole(truth) else wait_s):
             return last
         sleep(POLL_S)
-        seen = _look(observed)
+        seen = look(observed)
         if seen != last:
             last, changed_s = seen, now_s()
 
 
-def _look(observed: Observed) -> Arrived:
+def look(observed: Observed) -> Arrived:
+    """Return how far a run has come."""
     events, rows, dead_letters = observed.progress()
     return Arrived(events, rows, dead_letters, observed.pending_repairs())
