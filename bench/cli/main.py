@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from bench.cli import blocklist, chart, classify, gate, growth, latency, memory, recovery, run
+from bench.cli import blocklist, chart, classify, gate, growth, latency, memory, recovery, run, webhook_http
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Benchmarks; docs/performance.md explains them."
@@ -20,6 +20,7 @@ recovery.register(app)
 memory.register(app)
 classify.register(app)
 blocklist.register(app)
+webhook_http.register(app)
 gate.register(app)
 chart.register(app)
 

@@ -25,6 +25,7 @@ from postloop.cli import (
     topics,
     up,
     verify,
+    webhook,
     worker,
 )
 from postloop.cli.common import out
@@ -48,6 +49,7 @@ topics.register(app)
 schemas.register(app)
 deadletter.register(app)
 blocklist.register(app)
+webhook.register(app)
 config.register(app)
 doctor.register(app)
 simulate.register(app)
