@@ -7,7 +7,19 @@ import sys
 
 import typer
 
-from bench.cli import blocklist, chart, classify, gate, growth, latency, memory, recovery, run, webhook_http
+from bench.cli import (
+    blocklist,
+    chart,
+    classify,
+    gate,
+    growth,
+    latency,
+    memory,
+    recovery,
+    reputation,
+    run,
+    webhook_http,
+)
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, help="Benchmarks; docs/performance.md explains them."
@@ -21,6 +33,7 @@ memory.register(app)
 classify.register(app)
 blocklist.register(app)
 webhook_http.register(app)
+reputation.register(app)
 gate.register(app)
 chart.register(app)
 

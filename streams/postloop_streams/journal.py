@@ -20,7 +20,7 @@ from prometheus_client import Gauge
 from postloop.adapters.blocklist_journal import Record
 from postloop.adapters.errors import RefusedError, UnavailableError
 from postloop.adapters.health_server import HealthState
-from postloop.adapters.kafka_connect import CHECKS_CRCS, connect_kafka
+from postloop.adapters.kafka_connect import connect_kafka
 from postloop.adapters.kafka_security import kafka_translated
 from postloop.settings import Settings
 
@@ -110,7 +110,6 @@ class JournalWriter(threading.Thread):
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_poll_records=_MAX_RECORDS,
-            check_crcs=CHECKS_CRCS,
         )
         self._assigned = frozenset()
         try:

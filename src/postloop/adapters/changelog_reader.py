@@ -10,7 +10,7 @@ from typing import Any, Final
 from kafka import KafkaConsumer, TopicPartition
 
 from postloop.adapters.errors import UnavailableError
-from postloop.adapters.kafka_connect import CHECKS_CRCS, connect_kafka
+from postloop.adapters.kafka_connect import connect_kafka
 from postloop.adapters.kafka_security import kafka_translated
 from postloop.settings import Settings
 
@@ -52,7 +52,6 @@ def read_changelog(settings: Settings, topic: str, ranges: Mapping[int, tuple[in
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         max_poll_records=_MAX_RECORDS,
-        check_crcs=CHECKS_CRCS,
     )
     try:
         with kafka_translated(f"Kafka at {settings.kafka_brokers}"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import socket
 import ssl
@@ -21,10 +20,6 @@ from postloop.settings import Settings
 # Where kafka-python tells why a connection failed while a client starts.
 _BOOTSTRAP_LOG: Final = "kafka.net.manager"
 _DEFAULT_PORT: Final = 9092
-CHECKS_CRCS: Final = importlib.util.find_spec("crc32c") is not None
-"""Whether consumers of many records check Kafka's checksums. The library's own code for them takes 140 us for a record,
-ten times as long as all the rest; with the package crc32c it takes none. The broker has checked what producers sent,
-and a torn record is hardly JSON."""
 
 Client = TypeVar("Client")
 

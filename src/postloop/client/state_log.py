@@ -20,7 +20,7 @@ from kafka.errors import LogTruncationError, NoOffsetForPartitionError, OffsetOu
 from kafka.net import KafkaNetClient
 
 from postloop.adapters.errors import RefusedError
-from postloop.adapters.kafka_connect import CHECKS_CRCS, connect_kafka
+from postloop.adapters.kafka_connect import connect_kafka
 from postloop.adapters.kafka_security import kafka_translated
 from postloop.domain.errors import PostloopError
 from postloop.settings import Settings
@@ -202,7 +202,6 @@ class StateLog:
             retry_backoff_ms=_BACKOFF_MS,
             reconnect_backoff_max_ms=2_000,
             metrics_enabled=False,
-            check_crcs=CHECKS_CRCS,
         )
 
     def _client(self, **config: Any) -> Any:

@@ -15,7 +15,6 @@ MAX_TAG_COUNT: Final = 10
 MAX_TAG_CHARS: Final = 64
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
-_DAY_MS: Final = 86_400_000
 
 # RFC 3339 section 5.6: date, T (or a space), time with seconds, any fraction, a zone. Nothing shorter.
 _TIME_PATTERN: Final = r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$"
@@ -77,18 +76,15 @@ def moment(ms: int) -> datetime:
     return _EPOCH + ms * _MILLISECOND
 
 
-@lru_cache(maxsize=1024)
-def _date(day: int) -> str:
-    return moment(day * _DAY_MS).date().isoformat()
+@lru_cache(maxsize=8192)
+def _second(second: int) -> str:
+    return moment(second * 1000).replace(tzinfo=None).isoformat(timespec="seconds")
 
 
 def rfc3339_of(ms: int) -> str:
-    """Return `rfc3339(moment(ms))`, made faster: most times of a stream lie in a few days."""
-    day, rest_ms = divmod(ms, _DAY_MS)
-    seconds, rest_ms = divmod(rest_ms, 1000)
-    minutes, second = divmod(seconds, 60)
-    hour, minute = divmod(minutes, 60)
-    return f"{_date(day)}T{hour:02d}:{minute:02d}:{second:02d}.{rest_ms:03d}Z"
+    """Return `rfc3339(moment(ms))`, made faster: times of a stream lie close together."""
+    second, rest_ms = divmod(ms, 1000)
+    return f"{_second(second)}.{rest_ms:03d}Z"
 
 
 NULL_IS_ABSENT: Final = _NullIsAbsent()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -80,12 +80,23 @@ class Folder:
         self._watch = watch
         self._recent = RecentDeliveries()
 
-    def fold(self, all_signals: Sequence[Signal | Counted], *, now_ms: int) -> Work:
-        """Return the work that the signals make, in their order."""
+    def fold(
+        self,
+        all_signals: Sequence[Signal | Counted],
+        *,
+        now_ms: int,
+        stored: Mapping[str, bytes] | None = None,
+    ) -> Work:
+        """Return the work that the signals make, in their order.
+
+        Args:
+            stored: What the store holds of their keys, where that is known already.
+        """
         work = Work()
         signals = self._apart([s for s in all_signals if not isinstance(s, Counted)], work)
         self._count([s for s in all_signals if isinstance(s, Counted)], work, now_ms=now_ms)
-        stored = self._store.get(sorted(set(_keys(signals))))
+        if stored is None:
+            stored = self._store.get(sorted(set(_keys(signals))))
         entries: dict[str, Entry | None] = {}
         answers: dict[str, Answer] = {}
         for signal in signals:
@@ -158,7 +169,7 @@ class Folder:
         order: Ordered,
         entries: dict[str, Entry | None],
         answers: dict[str, Answer],
-        stored: dict[str, bytes],
+        stored: Mapping[str, bytes],
         work: Work,
         *,
         now_ms: int,

@@ -89,7 +89,7 @@ class OwnedPartition:
             keys = [key for key, _ in due]
             places = [split_state_key(key) for key in _named(keys, ENTRY_PREFIX)]
             signals = [TimePassed(scope=scope, recipient=recipient) for scope, recipient in places]
-            work = await asyncio.to_thread(self._folder.fold, signals, now_ms=now_ms)
+            work = await asyncio.to_thread(self._folder.fold, signals, now_ms=now_ms, stored=dict(due))
             for command_id in _named(keys, ANSWER_PREFIX):
                 work.keep(Item(ANSWER_PREFIX + command_id, None))
             for provider in _named(keys, PROVIDER_PREFIX):

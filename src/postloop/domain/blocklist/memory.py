@@ -62,13 +62,21 @@ def forgotten(entry: Entry, policy: Policy, *, now_ms: int) -> Entry:
     release = entry.release if entry.release and (keeps_marks or entry.release.at_ms > first_ms) else None
     # A lease that ran out says nothing once the next one of its length would have.
     remembers_term = bool(policy.escalation) and entry.ended_ms + policy.longest_lease_ms > now_ms
+    evidence = tuple(e for e in entry.evidence if keeps_marks or e.at_ms > first_ms)
+    deliveries = tuple(d for d in entry.deliveries if d.at_ms > first_ms)
+    withdrawals = tuple(w for w in entry.withdrawals if keeps_marks or w[1] > first_ms)
+    term = entry.term if remembers_term else 0
+    kept = (evidence, deliveries, release, withdrawals, term)
+    # A copy costs more than a look, and most often nothing is forgotten.
+    if kept == (entry.evidence, entry.deliveries, entry.release, entry.withdrawals, entry.term):
+        return entry
     return replace(
         entry,
-        evidence=tuple(e for e in entry.evidence if keeps_marks or e.at_ms > first_ms),
-        deliveries=tuple(d for d in entry.deliveries if d.at_ms > first_ms),
+        evidence=evidence,
+        deliveries=deliveries,
         release=release,
-        withdrawals=tuple(w for w in entry.withdrawals if keeps_marks or w[1] > first_ms),
-        term=entry.term if remembers_term else 0,
+        withdrawals=withdrawals,
+        term=term,
     )
 
 
