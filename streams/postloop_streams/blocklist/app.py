@@ -31,11 +31,11 @@ from postloop.domain.event_types import (
 from postloop.domain.incident import DEFAULT_GUARD_POLICY
 from postloop.settings import Settings
 from postloop_streams.blocklist.intake import Intake
-from postloop_streams.blocklist.joining import Overlap
 from postloop_streams.blocklist.opening import Opening, open_stores
 from postloop_streams.blocklist.owner import Outside, Owner
 from postloop_streams.blocklist.publisher import Publisher
 from postloop_streams.blocklist.routing import Router
+from postloop_streams.joining import Overlap
 from postloop_streams.journal import JournalWriter
 from postloop_streams.recorder.dead_letter_topic import DeadLetterTopic
 from postloop_streams.role import Role
