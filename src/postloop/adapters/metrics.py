@@ -151,6 +151,66 @@ class BlocklistMetrics:
         register_build_info(self.registry)
 
 
+class WebhookMetrics:
+    """Metrics of the webhooks role, in a registry of their own."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or CollectorRegistry()
+        self._count_events()
+        self._watch_state()
+        register_build_info(self.registry)
+
+    def _count_events(self) -> None:
+        self.webhook_deliveries_total = Counter(
+            "webhook_deliveries_total",
+            "Events that were matched with an endpoint, by type",
+            ["type"],
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
+        self.webhook_attempts_total = Counter(
+            "webhook_attempts_total",
+            "Attempts that ended: delivered, retried or given_up, and why they failed",
+            ["outcome", "error"],
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
+        self.webhook_attempt_seconds = Histogram(
+            "webhook_attempt_seconds",
+            "Time of one attempt, the answer included",
+            buckets=(0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 16.0),
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
+        self.webhook_disabled_total = Counter(
+            "webhook_disabled_total",
+            "Endpoints that this worker disabled, by cause",
+            ["cause"],
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
+
+    def _watch_state(self) -> None:
+        gauges = {
+            "webhook_endpoints": "Endpoints that this worker knows",
+            "webhook_restored_endpoints": "Endpoints that were restored from ClickHouse because their topic was empty",
+            "webhook_waiting": "Deliveries that wait in the partitions of this worker",
+            "webhook_dead": "Deliveries that were given up and can be recovered, in the partitions of this worker",
+            "webhook_running": "Attempts that run",
+            "webhook_journal_unstored_rows": "Rows read from the topics and not stored in ClickHouse yet",
+        }
+        made = {
+            name: Gauge(name, text, namespace=NAMESPACE, registry=self.registry)
+            for name, text in gauges.items()
+        }
+        self.webhook_endpoints = made["webhook_endpoints"]
+        self.webhook_restored_endpoints = made["webhook_restored_endpoints"]
+        self.webhook_waiting = made["webhook_waiting"]
+        self.webhook_dead = made["webhook_dead"]
+        self.webhook_running = made["webhook_running"]
+        self.webhook_journal_unstored_rows = made["webhook_journal_unstored_rows"]
+
+
 class StackMetrics:
     """Metrics of `postloop up` about the processes it runs."""
 

@@ -19,6 +19,10 @@ from postloop.domain.event_types import (
     DELIVERY_ALERT_TOPIC,
     INPUT_TOPICS,
     REPUTATION_CHANGE_TOPIC,
+    WEBHOOK_ATTEMPT_TOPIC,
+    WEBHOOK_CHANGELOG_TOPIC,
+    WEBHOOK_DELIVERY_TOPIC,
+    WEBHOOK_ENDPOINT_TOPIC,
     prefixed,
 )
 from postloop.settings import Settings
@@ -65,6 +69,15 @@ def wanted_topics(settings: Settings) -> tuple[TopicSpec, ...]:
         _spec(settings, BLOCKLIST_CHANGELOG_TOPIC, "internal: state of the blocklist role", compacted=True),
         _spec(settings, REPUTATION_CHANGE_TOPIC, "grades of sender domains that changed"),
         _spec(settings, DELIVERY_ALERT_TOPIC, "outages, delays and silence"),
+        _spec(
+            settings,
+            WEBHOOK_ENDPOINT_TOPIC,
+            "internal: endpoints of webhooks, with sealed secrets",
+            compacted=True,
+        ),
+        _spec(settings, WEBHOOK_DELIVERY_TOPIC, "internal: events by endpoint"),
+        _spec(settings, WEBHOOK_CHANGELOG_TOPIC, "internal: deliveries that wait", compacted=True),
+        _spec(settings, WEBHOOK_ATTEMPT_TOPIC, "internal: what came of deliveries"),
     ]
     return tuple(specs)
 

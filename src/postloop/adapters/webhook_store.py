@@ -20,7 +20,7 @@ from postloop.contracts.webhook_attempt import (
     DeadWebhookV1,
     attempt_log_from_bytes,
 )
-from postloop.contracts.webhook_endpoint import read_endpoint
+from postloop.contracts.webhook_endpoint import NO_ENDPOINT, read_endpoint
 from postloop.domain.event_types import WEBHOOK_ATTEMPT_TOPIC, WEBHOOK_ENDPOINT_TOPIC, prefixed
 
 PAGE_ROWS: Final = 5_000
@@ -62,7 +62,8 @@ class WebhookJournal:
         endpoints, logs = {}, []
         for record in records:
             if record.topic == self._endpoints and record.key is not None:
-                endpoints[record.key] = _endpoint(record)
+                if record.key.decode() not in NO_ENDPOINT:
+                    endpoints[record.key] = _endpoint(record)
             elif record.topic == self._attempts and record.value is not None:
                 logs.append(attempt_log_from_bytes(record.value))
         self._insert("webhook_endpoints", _ENDPOINT_COLUMNS, list(endpoints.values()))

@@ -26,6 +26,8 @@ from postloop.cli import (
     up,
     verify,
     webhook,
+    webhook_endpoints,
+    webhook_sending,
     worker,
 )
 from postloop.cli.common import out
@@ -50,6 +52,8 @@ schemas.register(app)
 deadletter.register(app)
 blocklist.register(app)
 webhook.register(app)
+webhook_endpoints.register(webhook.webhook)
+webhook_sending.register(webhook.webhook)
 config.register(app)
 doctor.register(app)
 simulate.register(app)

@@ -26,6 +26,8 @@ _TRY_NEXT = """Try next, in another terminal:
   curl '{clickhouse}' --data "SELECT * FROM v_domain_counts WHERE window = '1h' LIMIT 5 FORMAT Vertical"
 """
 
+_RESTORED = {"webhooks": "endpoints"}
+
 
 def register(app: typer.Typer) -> None:
     """Add `postloop up`."""
@@ -49,7 +51,7 @@ def up(
         bool, typer.Option("--json", help="One JSON line on stdout for every change of state.")
     ] = False,
 ) -> None:
-    """Run broker, ClickHouse, recorder and blocklist on this machine until Ctrl-C.
+    """Run broker, ClickHouse, recorder, blocklist and webhooks on this machine until Ctrl-C.
 
     Everything listens on 127.0.0.1 only. ClickHouse's data stays in the data directory; the broker is in
     memory and starts empty every time. Other commands find the running stack by its data directory.
@@ -99,7 +101,9 @@ class _Narrator:
             )
             err.print(f"[yellow]{component or 'broker'}:[/] {count}{said.replace('[', chr(92) + '[')}{again}")
         elif event == "restored":
-            err.print(f"{component}: {change['entries']:,} entries are back from ClickHouse")
+            err.print(
+                f"{component}: {change['entries']:,} {_RESTORED.get(component, 'entries')} are back from ClickHouse"
+            )
         elif event == "starting" and not self._is_up:
             err.print(f"starting {component} ...")
         elif event == "component_ready" and self._is_up:
@@ -118,6 +122,7 @@ class _Narrator:
         table.add_row("health, metrics", ready["http"], "")
         table.add_row("recorder", "Kafka -> ClickHouse", "")
         table.add_row("blocklist", "Kafka -> blocks", "in ClickHouse")
+        table.add_row("webhooks", "Kafka -> HTTP", "in ClickHouse, in files")
         table.add_row("data, logs", str(self._directory), "")
         out.print(table)
         out.print(f"\n[yellow]{KEEPS_NOTHING}[/]\n")

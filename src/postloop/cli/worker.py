@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from postloop.cli.common import DataDir, Exit, settings_for, stop
-
-# The roles that exist in this release; reputation and webhooks come later.
-ROLES: Final = ("recorder", "blocklist")
+from postloop.domain.roles import ROLES
 
 
 def register(app: typer.Typer) -> None:

@@ -65,6 +65,13 @@ class BacklogV1(_Logged):
     dead_count: int
 
 
+class WebhookAnswerV1(_Logged):
+    """What a command did; for who sent it, the database keeps none."""
+
+    command_id: str
+    changed_count: int = Field(description="Deliveries that are attempted again.")
+
+
 class AttemptLogV1(_Logged):
     """One record of the topic."""
 
@@ -72,6 +79,7 @@ class AttemptLogV1(_Logged):
     attempts: tuple[AttemptV1, ...] = ()
     dead: tuple[DeadWebhookV1, ...] = ()
     backlog: tuple[BacklogV1, ...] = ()
+    answers: tuple[WebhookAnswerV1, ...] = ()
 
 
 def attempt_log_from_bytes(value: bytes) -> AttemptLogV1:

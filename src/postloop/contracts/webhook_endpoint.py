@@ -7,7 +7,7 @@ names endpoint and field, so that a sealed text that was moved elsewhere does no
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -22,6 +22,13 @@ from postloop.domain.webhook.endpoint import (
     RecipientOption,
     Secret,
 )
+
+MARKER_KEY: Final = "marker"
+"""A record of a reader who wants to know where the topic ends; says nothing about endpoints."""
+RESTORED_KEY: Final = "restored"
+"""A record that says: the topic is whole. Without it endpoints are restored from the database first."""
+NO_ENDPOINT: Final = frozenset({MARKER_KEY, RESTORED_KEY})
+"""Keys of the topic that name no endpoint."""
 
 Seal = Callable[[str, str], str]
 """(text, context) -> sealed text."""

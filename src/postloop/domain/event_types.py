@@ -59,6 +59,23 @@ WEBHOOK_CHANGELOG_TOPIC: Final = "postloop.webhook.changelog"
 """Internal, compacted: the deliveries that wait or can be recovered, partitioned as the deliveries are."""
 WEBHOOK_ATTEMPT_TOPIC: Final = "postloop.webhook.attempt"
 """Internal: what came of attempts, for the database."""
+WEBHOOK_EVENT_TYPES: Final[tuple[EventType, ...]] = (
+    "delivery",
+    "bounce",
+    "complaint",
+    "open",
+    "unsubscribe",
+)
+"""What the webhooks role reads of the input."""
+WEBHOOK_SOURCE_TOPICS: Final = (
+    BLOCKLIST_INSERT_TOPIC,
+    BLOCKLIST_EXPIRE_TOPIC,
+    REPUTATION_CHANGE_TOPIC,
+    DELIVERY_ALERT_TOPIC,
+)
+"""What it reads of the output of other roles."""
+WEBHOOK_JOURNALED_TOPICS: Final = (WEBHOOK_ENDPOINT_TOPIC, WEBHOOK_ATTEMPT_TOPIC)
+"""What the journal of the webhooks role copies to ClickHouse."""
 
 _TYPE_OF: Final[dict[str, EventType]] = {topic: kind for kind, topic in INPUT_TOPICS.items()}
 

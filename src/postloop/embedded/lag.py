@@ -17,6 +17,10 @@ from postloop.domain.event_types import (
     BLOCKLIST_JOURNALED_TOPICS,
     BLOCKLIST_SIGNAL_TOPIC,
     INPUT_TOPICS,
+    WEBHOOK_DELIVERY_TOPIC,
+    WEBHOOK_EVENT_TYPES,
+    WEBHOOK_JOURNALED_TOPICS,
+    WEBHOOK_SOURCE_TOPICS,
     prefixed,
 )
 from postloop.settings import Settings
@@ -71,6 +75,12 @@ def _watched(settings: Settings) -> dict[str, set[str]]:
             BLOCKLIST_SIGNAL_TOPIC,
         ],
         "blocklist-journal": list(BLOCKLIST_JOURNALED_TOPICS),
+        "webhooks": [
+            *(INPUT_TOPICS[kind] for kind in WEBHOOK_EVENT_TYPES),
+            *WEBHOOK_SOURCE_TOPICS,
+            WEBHOOK_DELIVERY_TOPIC,
+        ],
+        "webhooks-journal": list(WEBHOOK_JOURNALED_TOPICS),
     }
     return {
         f"{settings.group_prefix}-{role}": {prefixed(topic, prefix=prefix) for topic in topics}

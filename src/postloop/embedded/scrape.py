@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 LAG: Final = "postloop_recorder_lag_records"
 RESTORED: Final = "postloop_blocklist_restored_entries"
+RESTORED_ENDPOINTS: Final = "postloop_webhook_restored_endpoints"
 
 
 async def answers(session: aiohttp.ClientSession, url: str, *, body: str | None = None) -> bool:

@@ -17,6 +17,8 @@ from postloop.adapters import migrations, topic_admin
 from postloop.adapters.clickhouse import connect
 from postloop.adapters.health_server import HealthState
 from postloop.adapters.metrics import StackMetrics
+from postloop.adapters.webhook_master_key import ensure_master_key
+from postloop.domain.roles import BLOCKLIST, RECORDER, ROLES, WEBHOOKS
 from postloop.embedded import memory_watch
 from postloop.embedded.addresses import HOST, Addresses, child_environment, embedded_settings, stack_settings
 from postloop.embedded.broker import KEEPS_NOTHING, broker_answers, broker_command
@@ -24,19 +26,16 @@ from postloop.embedded.child import ChildSpec
 from postloop.embedded.front import Front
 from postloop.embedded.lag import records_waiting
 from postloop.embedded.memory_watch import Step
-from postloop.embedded.scrape import RESTORED, answers, figure, one_page, page
+from postloop.embedded.scrape import RESTORED, RESTORED_ENDPOINTS, answers, figure, one_page, page
 from postloop.embedded.stack_state import remove_stack, write_stack
 from postloop.embedded.supervisor import Change, Supervisor
 from postloop.settings import Settings
 
 BROKER: Final = "broker"
 CLICKHOUSE: Final = "clickhouse"
-RECORDER: Final = "recorder"
-BLOCKLIST: Final = "blocklist"
-ROLES: Final = (RECORDER, BLOCKLIST)
 # Together under the 10 s that a Ctrl-C may take.
 _DRAIN_S: Final = 2.5
-_STOP_S: Final = {BLOCKLIST: 2.0, RECORDER: 2.5, CLICKHOUSE: 1.5, BROKER: 1.0}
+_STOP_S: Final = {WEBHOOKS: 2.5, BLOCKLIST: 2.0, RECORDER: 2.5, CLICKHOUSE: 1.5, BROKER: 1.0}
 _WATCH_EVERY_S: Final = 1.0
 _HURRY_S: Final = 0.2
 _PROBE_TIMEOUT_S: Final = 2.0
@@ -91,6 +90,7 @@ class Stack:
         Raises:
             PostloopError: A part does not come up, or its port is taken.
         """
+        ensure_master_key(self._plan.directory)
         try:
             await self._front.server.start()
             if await _first(self._supervisor.start(), stop):
@@ -107,6 +107,7 @@ class Stack:
                 CLICKHOUSE: addresses.recorder_port,
                 RECORDER: addresses.recorder_port,
                 BLOCKLIST: addresses.blocklist_port,
+                WEBHOOKS: addresses.webhooks_port,
             }.items()
         }
         server = [sys.executable, "-m", "postloop.embedded.chserver", "--log-json", "--host", HOST]
@@ -150,6 +151,17 @@ class Stack:
                 restart_with=(BROKER,),
                 stop_s=_STOP_S[BLOCKLIST],
             ),
+            ChildSpec(
+                WEBHOOKS,
+                (sys.executable, "-m", "postloop_streams", WEBHOOKS),
+                plan.logs / "webhooks.log",
+                probe=self._webhooks_ready,
+                environment=environment[WEBHOOKS],
+                prepare=self._tell_restored_endpoints,
+                needs=(BROKER, CLICKHOUSE),
+                restart_with=(BROKER,),
+                stop_s=_STOP_S[WEBHOOKS],
+            ),
         ]
 
     async def _clickhouse_answers(self) -> bool:
@@ -161,12 +173,22 @@ class Stack:
     async def _blocklist_ready(self) -> bool:
         return await answers(self._session, f"{self._plan.addresses.blocklist}/ready")
 
+    async def _webhooks_ready(self) -> bool:
+        return await answers(self._session, f"{self._plan.addresses.webhooks}/ready")
+
     async def _tell_restored(self) -> None:
         """Say how many entries of the blocklist came back from ClickHouse after the broker had forgotten them."""
         metrics = await page(self._session, f"{self._plan.addresses.blocklist}/metrics")
         restored = figure(metrics, RESTORED)
         if restored:
             self._say({"event": "restored", "component": BLOCKLIST, "entries": int(restored)})
+
+    async def _tell_restored_endpoints(self) -> None:
+        """Say the same of endpoints of webhooks."""
+        metrics = await page(self._session, f"{self._plan.addresses.webhooks}/metrics")
+        restored = figure(metrics, RESTORED_ENDPOINTS)
+        if restored:
+            self._say({"event": "restored", "component": WEBHOOKS, "entries": int(restored)})
 
     def _create_topics(self) -> None:
         topic_admin.create_topics(self._settings)
@@ -296,7 +318,8 @@ class Stack:
         }
 
     async def _metrics_page(self) -> bytes:
-        where = {RECORDER: self._plan.addresses.recorder, BLOCKLIST: self._plan.addresses.blocklist}
+        addresses = self._plan.addresses
+        where = {RECORDER: addresses.recorder, BLOCKLIST: addresses.blocklist, WEBHOOKS: addresses.webhooks}
         pages = {role: await page(self._session, f"{address}/metrics") for role, address in where.items()}
         return one_page(self._metrics.registry, {role: text for role, text in pages.items() if text})
 

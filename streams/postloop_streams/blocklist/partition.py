@@ -14,9 +14,9 @@ from postloop.domain.blocklist import Signal, TimePassed
 from postloop.domain.incident import Counted, HoldBegan, HoldEnded
 from postloop_streams.blocklist.folding import Folder
 from postloop_streams.blocklist.holding import Holding
-from postloop_streams.blocklist.joining import Joined
 from postloop_streams.blocklist.watching import ProviderWatch
 from postloop_streams.blocklist.work import Work
+from postloop_streams.joining import Joined
 
 # Leases that end together: enough that publishing costs little each, little enough to let signals in between.
 DUE_AT_ONCE: Final = 500

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postloop_streams.blocklist.joining import Joined, Overlap
+from postloop_streams.joining import Joined, Overlap
 
 batches = st.lists(st.lists(st.integers(), max_size=5), min_size=1, max_size=8)
 

@@ -53,6 +53,10 @@ class Directory:
         """Return whether any endpoint of an account hears of a type: a cheap question before a notice is made."""
         return (account_id, notice_type) in self._by_owner
 
+    def is_wanted_by_any(self, notice_type: str) -> bool:
+        """Return whether any endpoint at all hears of a type."""
+        return any(name == notice_type for _, name in self._by_owner)
+
     def receivers(self, notice: Notice) -> list[Endpoint]:
         """Return the endpoints that hear of an event, whatever their state, sorted by id.
 

@@ -16,7 +16,7 @@ import structlog
 T = TypeVar("T")
 R = TypeVar("R")
 
-log = structlog.stdlib.get_logger("postloop.blocklist")
+log = structlog.stdlib.get_logger("postloop.streams")
 
 
 class Share(NamedTuple, Generic[R]):
@@ -90,7 +90,7 @@ class Overlap:
         try:
             await work
         except Exception as error:
-            log.exception("blocklist_failed")
+            log.exception("work_failed")
             self._fail(f"{type(error).__name__}: {error}")
         finally:
             self._free.release()

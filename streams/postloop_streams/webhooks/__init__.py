@@ -1,0 +1,1 @@
+"""The webhooks role: tells endpoints what concerns them."""

@@ -1,0 +1,119 @@
+"""The partitions of one generation: their queues, the attempts that run, and what may be committed when."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict, deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Final, ParamSpec, TypeVar
+
+from postloop_streams.patience import Patience
+from postloop_streams.webhooks.desk import Desk, Ended, Job
+from postloop_streams.webhooks.opening import note
+from postloop_streams.webhooks.sending import Attempts
+
+_CHANGES_AT_ONCE: Final = 200
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+WriteChangelog = Callable[[int, Sequence[tuple[str, bytes | None]]], Awaitable[None]]
+
+
+class Assignment:
+    """What is owned between two rebalances.
+
+    Attributes:
+        numbers: Partitions of the delivery topic.
+        ended: Attempts that ended and are not judged yet.
+        is_open: The queues are there, or never will be.
+        wake: Something happened that a turn should look at.
+    """
+
+    def __init__(
+        self,
+        generation_id: int,
+        numbers: frozenset[int],
+        *,
+        desk: Desk,
+        patience: Patience,
+        write: WriteChangelog,
+    ) -> None:
+        self.generation_id = generation_id
+        self.numbers = numbers
+        self.desk = desk
+        self.patience = patience
+        self.ended: list[Ended] = []
+        self.running: dict[asyncio.Task[None], Job] = {}
+        self.is_open = asyncio.Event()
+        self.wake = asyncio.Event()
+        self.is_closed = False
+        self._write = write
+        self._lock = asyncio.Lock()
+        self._settling = asyncio.Lock()
+        self._acks: defaultdict[int, deque[tuple[int, Callable[[], Any]]]] = defaultdict(deque)
+
+    async def call(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Call something of the desk in a thread, one at a time."""
+        async with self._lock:
+            # Shielded: a thread that runs on must keep the lock.
+            return await asyncio.shield(asyncio.to_thread(function, *args, **kwargs))
+
+    def ack_when_settled(self, number: int, end: int, ack: Callable[[], Any]) -> None:
+        """Call `ack` once everything before a place of the delivery topic is made or in the changelog."""
+        self._acks[number].append((end, ack))
+
+    def start(self, job: Job, attempts: Attempts) -> None:
+        """Begin an attempt."""
+        task = asyncio.create_task(self._attempt(job, attempts))
+        self.running[task] = job
+        task.add_done_callback(lambda task: self.running.pop(task, None))
+
+    async def _attempt(self, job: Job, attempts: Attempts) -> None:
+        self.ended.append(await attempts.make(job))
+        self.wake.set()
+
+    async def settle(self, *, before_ms: int) -> None:
+        """Write to the changelog what it lacks, and ack what is settled then.
+
+        Raises:
+            AbandonedError: The partitions are not ours any more.
+        """
+        async with self._settling:
+            for number in list(self.desk.owned):
+                await self._settle(number, before_ms)
+
+    async def _settle(self, number: int, before_ms: int) -> None:
+        changelog = self.desk.owned[number].changelog
+        while True:
+            changes = await self.call(changelog.pending, settle_before_ms=before_ms, limit=_CHANGES_AT_ONCE)
+            if changes:
+                records = [(change.key, change.value) for change in changes]
+                await self.patience(lambda records=records: self._write(number, records))  # type: ignore[misc]
+                await self.call(changelog.written, changes)
+            if len(changes) < _CHANGES_AT_ONCE:
+                break
+        await self._ack(number, await self.call(changelog.safe_position))
+
+    async def _ack(self, number: int, safe: int) -> None:
+        acks = self._acks[number]
+        while acks and acks[0][0] <= safe:
+            acks.popleft()[1]()
+
+    async def keep_health(self) -> None:
+        """Write the failures of endpoints to the changelog, and that the files are in use."""
+        for number, key, value in await self.call(self.desk.health_changes):
+            await self.patience(
+                lambda number=number, key=key, value=value: self._write(number, [(key, value)])  # type: ignore[misc]
+            )
+        for one in self.desk.owned.values():
+            await self.call(note, one.queue, read_at_s=time.time())
+
+    async def close(self) -> None:
+        """Abandon the attempts that still run, and let go of the files."""
+        jobs = list(self.running.values())
+        for task in list(self.running):
+            task.cancel()
+        self.patience.is_stopped = True
+        await self.call(self.desk.abandon, jobs)
+        await self.call(self.desk.close)

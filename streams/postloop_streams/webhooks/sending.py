@@ -1,0 +1,85 @@
+"""Making attempts: from a job to what came of it."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Final
+
+import structlog
+
+from postloop.adapters.webhook_http import WebhookSender
+from postloop.adapters.webhook_keys import signer_of
+from postloop.adapters.webhook_line import Destination
+from postloop.adapters.webhook_result import AttemptResult
+from postloop.contracts.webhook_attempt import MAX_RESPONSE_CHARS
+from postloop.domain.errors import DataError
+from postloop.domain.webhook.addresses import parse_networks
+from postloop.domain.webhook.endpoint import Endpoint
+from postloop.domain.webhook.schedule import Answer
+from postloop.domain.webhook.target import parse_target
+from postloop_streams.webhooks.desk import Ended, Job
+
+log = structlog.stdlib.get_logger("postloop.webhooks")
+
+_MAX_DESTINATIONS: Final = 10_000
+_signer = lru_cache(maxsize=20_000)(signer_of)
+
+
+class Attempts:
+    """Sends jobs; one destination is kept for each version of an endpoint."""
+
+    def __init__(self, sender: WebhookSender) -> None:
+        self._sender = sender
+        self._destinations: OrderedDict[str, tuple[int, Destination]] = OrderedDict()
+
+    async def make(self, job: Job) -> Ended:
+        """Make one attempt; never raises for what a receiver does."""
+        endpoint = job.endpoint
+        try:
+            result = await self._sender.send(
+                self._destination(endpoint),
+                message_id=job.message_id,
+                body=job.body,
+                signers=[_signer(text) for text in endpoint.signing_secrets(now_ms=_now_ms())],
+            )
+        except DataError as error:
+            log.error("endpoint_unusable", endpoint_id=endpoint.endpoint_id, reason=error.text)
+            result = AttemptResult(error="internal", reason=error.text)
+        return Ended(
+            job=job,
+            answer=Answer(status=result.status, error=result.error, retry_after=result.retry_after),
+            at_ms=_now_ms(),
+            latency_ms=result.latency_ms,
+            response=_response(result),
+        )
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._sender.close()
+
+    def _destination(self, endpoint: Endpoint) -> Destination:
+        kept = self._destinations.get(endpoint.endpoint_id)
+        if kept is not None and kept[0] == endpoint.version:
+            return kept[1]
+        made = Destination(
+            endpoint_id=endpoint.endpoint_id,
+            target=parse_target(endpoint.url),
+            headers=MappingProxyType({header.name: header.value for header in endpoint.headers}),
+            allowed=parse_networks(endpoint.allowed_networks),
+        )
+        self._destinations[endpoint.endpoint_id] = (endpoint.version, made)
+        if len(self._destinations) > _MAX_DESTINATIONS:
+            self._destinations.popitem(last=False)
+        return made
+
+
+def _response(result: AttemptResult) -> str:
+    """Return what the log keeps of an answer: its beginning, or why there is none."""
+    return (result.reason or result.answer.decode("utf-8", "replace"))[:MAX_RESPONSE_CHARS]
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

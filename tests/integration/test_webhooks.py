@@ -1,0 +1,244 @@
+"""The webhooks role from event to verified delivery: real broker, real database, real processes, real receivers."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.support.blocklist import HARD, address, event
+from tests.support.brokers import Broker
+from tests.support.stack import rounds, seeded
+from tests.support.webhooks import Receiver, WebhookStack
+
+DEFERRED = {**HARD, "action": "delayed", "smtp_code": 451, "enhanced_code": "4.7.1"}
+
+
+@pytest.fixture(scope="module")
+def running(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebhookStack]:
+    """One worker for the tests that only talk to it."""
+    with WebhookStack(broker, directory=tmp_path_factory.mktemp("webhooks")) as stack:
+        stack.start()
+        yield stack
+
+
+@pytest.fixture
+def stack(broker: Broker, tmp_path: Path) -> Iterator[WebhookStack]:
+    """Workers of its own for a test that stops or kills them."""
+    with WebhookStack(broker, directory=tmp_path) as own:
+        yield own
+
+
+def account() -> str:
+    """Return an account that no other test uses."""
+    return f"acc-{uuid.uuid4().hex[:8]}"
+
+
+def test_events_of_several_types_arrive_signed(running: WebhookStack) -> None:
+    name = account()
+    with Receiver() as receiver:
+        made = running.add(receiver, "all", account=name)
+        bounce = event(address(), account_id=name, **HARD)
+        running.publish("bounce", [bounce, event(address(), account_id=name, **DEFERRED)])
+        running.publish("complaint", [event(address(), account_id=name, feedback_type="abuse")])
+        running.publish("delivery", [event(address(), account_id=name)])
+        running.publish("bounce", [event(address(), account_id="another", **HARD)])
+        now = datetime.now(UTC).isoformat()
+        alert = {"event_id": uuid.uuid4().hex, "kind": "slow", "account_id": name, "sender_domain": None}
+        alert |= {
+            "mailbox_provider": "gmail",
+            "started_at": now,
+            "ended_at": None,
+            "figures": {},
+            "text": "slow",
+        }
+        running.publish_to("delivery.alert", [alert])
+
+        arrived = receiver.wait(4)
+        assert {one.document["type"] for one in arrived} == {
+            "email.bounced",
+            "email.delayed",
+            "email.complained",
+            "delivery.alert",
+        }
+        for one in arrived:
+            one.verify(made["secret"])
+            assert one.document["data"]["account_id"] == name
+        (bounced,) = (one.document["data"] for one in arrived if one.document["type"] == "email.bounced")
+        assert (bounced["event_id"], bounced["reason"]) == (bounce["event_id"], "user_unknown")
+        time.sleep(0.5)
+        assert len(receiver.arrived) == 4
+
+
+def test_filters_and_the_form_of_addresses_are_kept(running: WebhookStack) -> None:
+    name = account()
+    with Receiver() as receiver:
+        options = ("--domain", "shop.example", "--recipient", "masked")
+        running.add(receiver, "email.bounced", account=name, options=options)
+        other = event(address(), account_id=name, sender_domain="news.example", **HARD)
+        wanted = event(address(), account_id=name, **HARD)
+        running.publish("bounce", [other, wanted])
+
+        (arrived,) = receiver.wait(1)
+        data = arrived.document["data"]
+        assert (data["event_id"], data["recipient"]) == (wanted["event_id"], "u***@gmail.com")
+
+
+def test_a_failure_is_tried_again_under_the_same_id(running: WebhookStack) -> None:
+    name = account()
+    with Receiver(lambda number: 500 if number == 1 else 200) as receiver:
+        made = running.add(receiver, "email.bounced", account=name)
+        running.publish("bounce", [event(address(), account_id=name, **HARD)])
+
+        first, second = receiver.wait(2)
+        assert first.message_id == second.message_id and first.body == second.body
+        second.verify(made["secret"])
+        sql = f"SELECT * FROM v_webhook_attempts WHERE endpoint_id = '{made['endpoint_id']}' ORDER BY attempt"
+        rows = running.wait_rows(sql, 2)
+        assert [(row["outcome"], row["status"]) for row in rows] == [("retried", 500), ("delivered", 200)]
+
+
+def test_an_endpoint_that_is_gone_is_disabled_and_others_hear_of_it(running: WebhookStack) -> None:
+    name = account()
+    with Receiver(lambda number: 410) as gone, Receiver() as other:
+        dead = running.add(gone, "email.bounced", account=name)
+        running.add(other, "webhook.endpoint_disabled", account=name)
+        running.publish("bounce", [event(address(), account_id=name, **HARD)])
+
+        (told,) = other.wait(1)
+        assert told.document["data"]["endpoint_id"] == dead["endpoint_id"]
+        assert told.document["data"]["cause"] == "gone"
+        assert running.said("show", dead["endpoint_id"])["state"] == "disabled"
+        # What was not delivered can be had later, under its id.
+        gone.answer = lambda number: 200
+        since = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+        assert running.said("resume", dead["endpoint_id"])["state"] == "active"
+        assert running.said("resend", "--endpoint", dead["endpoint_id"], "--since", since) == {
+            "resent_count": 1
+        }
+        assert len({one.message_id for one in gone.wait(2)}) == 1
+
+
+def test_an_endpoint_that_hangs_holds_up_no_other(running: WebhookStack) -> None:
+    name, release = account(), threading.Event()
+    with Receiver(hang=release) as hanging, Receiver() as healthy:
+        running.add(hanging, "email.bounced", account=name)
+        running.add(healthy, "email.bounced", account=name)
+        started_s = time.monotonic()
+        running.publish("bounce", [event(address(), account_id=name, **HARD) for _ in range(100)])
+        healthy.wait(100, timeout_s=12)
+        assert time.monotonic() - started_s < 12  # an attempt may hang for 15 s
+        assert 0 < len(hanging.ids()) <= 20
+        release.set()
+
+
+def test_an_endpoint_is_tested_paused_resumed_rotated_and_removed_by_the_command_line(
+    running: WebhookStack,
+) -> None:
+    name = account()
+    with Receiver() as receiver:
+        made = running.add(receiver, "email.bounced", account=name)
+        endpoint = made["endpoint_id"]
+        assert running.said("test", endpoint)["outcome"] == "delivered"
+        assert receiver.arrived[-1].document["type"] == "webhook.test"
+
+        running.said("pause", endpoint)
+        assert running.run("test", endpoint).exit_code == 4
+        time.sleep(1)
+        running.publish("bounce", [event(address(), account_id=name, **HARD)])
+        time.sleep(2)
+        assert len(receiver.arrived) == 1
+        rotated = running.said("rotate", endpoint)
+        running.said("resume", endpoint)
+        waited = receiver.wait(2)[1]
+        waited.verify(made["secret"])
+        waited.verify(rotated["secret"])
+
+        event_id = waited.document["data"]["event_id"]
+        assert running.said("resend", event_id, "--endpoint", endpoint) == {"resent_count": 1}
+        assert receiver.wait(3)[2].message_id == waited.message_id
+        sql = f"SELECT * FROM v_webhook_attempts WHERE endpoint_id = '{endpoint}'"
+        running.wait_rows(sql, 3)
+        assert running.run("attempts", endpoint, "--failed", "--json").stdout == ""
+        assert len(running.run("attempts", endpoint, "--json").stdout.splitlines()) == 3
+        assert endpoint in running.run("list", "--account", name, "--json").stdout
+
+        running.said("remove", endpoint)
+        assert running.run("show", endpoint).exit_code == 1
+        assert running.run("list", "--account", name, "--json").stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        pytest.param(("--account", "a", "--url", "https://127.0.0.1/", "--event", "all"), 4, id="loopback"),
+        pytest.param(("--account", "a", "--url", "http://example.com/", "--event", "all"), 4, id="http"),
+        pytest.param(("--account", "a", "--url", "https://127.1/", "--event", "all"), 2, id="spelling"),
+        pytest.param(
+            ("--account", "a", "--url", "https://x.example/", "--event", "email.sent"), 2, id="type"
+        ),
+        pytest.param(("--url", "https://x.example/", "--event", "all"), 2, id="nobody's"),
+        pytest.param(
+            ("--account", "a", "--url", "https://x.example/", "--event", "all", "--header", "Host: x"),
+            2,
+            id="header",
+        ),
+    ],
+)
+def test_what_may_not_be_an_endpoint_is_refused(
+    running: WebhookStack, arguments: tuple[str, ...], code: int
+) -> None:
+    assert running.run("add", *arguments).exit_code == code
+
+
+def test_secrets_stand_nowhere_in_clear(running: WebhookStack) -> None:
+    with Receiver() as receiver:
+        made = running.add(
+            receiver, "all", account=account(), options=("--header", "Authorization: Bearer tok123")
+        )
+        secret = made["secret"].removeprefix("whsec_")
+        sql = f"SELECT value FROM webhook_endpoints WHERE endpoint_id = '{made['endpoint_id']}'"
+        (row,) = running.wait_rows(sql, 1)
+        shown = running.run("show", made["endpoint_id"], "--json").stdout
+        log = (running.directory / "webhooks-a.log").read_text()
+        for text in (row["value"], shown, log, str(running.records("postloop.webhook.endpoint"))):
+            assert secret not in text and "tok123" not in text
+
+
+# -- what a worker survives ------------------------------------------------------------------------------------
+
+
+def test_a_killed_worker_loses_nothing_and_repeats_under_the_same_ids(stack: WebhookStack) -> None:
+    rng = seeded("webhook-kills")
+    process = stack.start()
+    with Receiver(lambda number: 500 if number == 1 and rng.random() < 0.2 else 204) as receiver:
+        stack.add(receiver, "email.bounced")
+        sent: set[str] = set()
+        for _ in range(rounds(3, 20)):
+            events = [event(address(), **HARD) for _ in range(150)]
+            sent |= {one["event_id"] for one in events}
+            stack.publish("bounce", events)
+            time.sleep(rng.uniform(0.0, 1.5))
+            process.kill()
+            process = stack.start()
+        receiver.until(lambda: receiver.event_ids() >= sent, "every event", timeout_s=90)
+        ids = {(one.document["data"]["event_id"], one.message_id) for one in receiver.arrived}
+        assert len(ids) == len(sent)
+
+
+def test_a_restart_keeps_endpoints_and_what_waits(stack: WebhookStack) -> None:
+    process = stack.start()
+    with Receiver(lambda number: 503) as receiver:
+        stack.add(receiver, "email.bounced")
+        stack.publish("bounce", [event(address(), **HARD) for _ in range(20)])
+        receiver.until(lambda: len(receiver.ids()) >= 10, "first attempts")
+        process.terminate()
+        receiver.answer = lambda number: 204
+        # Another machine: no files of the old one.
+        stack.start("b")
+        receiver.until(lambda: len(receiver.event_ids()) == 20, "every event", timeout_s=60)
