@@ -23,7 +23,7 @@ from postloop.adapters.blocklist_store import BlocklistWriter
 from postloop.contracts.blocklist_state import entry_key
 from postloop.domain.blocklist import GLOBAL
 from postloop.domain.event_types import BLOCKLIST_CHANGELOG_TOPIC, prefixed
-from postloop_streams.blocklist.journal import GROUP_ROLE
+from postloop_streams.blocklist.app import JOURNAL
 
 _TOLD_EVERY: Final = 10_000
 _JOURNAL_ROWS: Final = 20_000
@@ -97,7 +97,7 @@ def load_changelog(place: Place, name: str, count: int, *, say: Say = nothing) -
 def _commit_journal(place: Place, lengths: Counter[int]) -> None:
     """Commit for the journal that it has stored the changelog: else it would copy it while the worker starts."""
     consumer: Any = KafkaConsumer(
-        bootstrap_servers=place.brokers, group_id=f"{place.group}-{GROUP_ROLE}", enable_auto_commit=False
+        bootstrap_servers=place.brokers, group_id=f"{place.group}-{JOURNAL}", enable_auto_commit=False
     )
     try:
         topic = prefixed(BLOCKLIST_CHANGELOG_TOPIC, prefix=stack.PREFIX)

@@ -32,16 +32,17 @@ from postloop.domain.incident import DEFAULT_GUARD_POLICY
 from postloop.settings import Settings
 from postloop_streams.blocklist.intake import Intake
 from postloop_streams.blocklist.joining import Overlap
-from postloop_streams.blocklist.journal import JournalWriter
 from postloop_streams.blocklist.opening import Opening, open_stores
 from postloop_streams.blocklist.owner import Outside, Owner
 from postloop_streams.blocklist.publisher import Publisher
 from postloop_streams.blocklist.routing import Router
+from postloop_streams.journal import JournalWriter
 from postloop_streams.recorder.dead_letter_topic import DeadLetterTopic
 from postloop_streams.role import Role
 from postloop_streams.transport import RecordBatch
 
 ROLE: Final = "blocklist"
+JOURNAL: Final = "blocklist-journal"
 _OWN_TOPICS: Final = (
     BLOCKLIST_COMMAND_TOPIC,
     BLOCKLIST_SIGNAL_TOPIC,
@@ -149,9 +150,10 @@ class BlocklistApp(Role):
         return JournalWriter(
             self.settings,
             topic_admin.partition_counts(self.settings, names),
+            name=JOURNAL,
             partitions=self._partitions,
             connect_journal=self._connect_journal,
-            metrics=self._metrics,
+            unstored_rows=self._metrics.blocklist_journal_unstored_rows,
             health=self.health,
             fail=self.fail,
         )
@@ -216,7 +218,7 @@ class BlocklistApp(Role):
 
     async def stopped(self) -> None:
         """Let the journal store what it has read."""
-        self._publisher.is_stopped = True
+        self._publisher.stop()
         if self._journal is not None:
             await asyncio.to_thread(self._journal.stop, timeout_s=_JOURNAL_STOP_S)
 

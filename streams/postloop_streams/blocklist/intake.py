@@ -26,11 +26,12 @@ from postloop.domain.event_types import (
 )
 from postloop_streams.blocklist.joining import Joined
 from postloop_streams.blocklist.outcomes import OutcomeCounts
-from postloop_streams.blocklist.publisher import AbandonedError, Publisher
+from postloop_streams.blocklist.publisher import Publisher
 from postloop_streams.blocklist.pulses import Pulses
 from postloop_streams.blocklist.refusals import command_id_of, refusal
 from postloop_streams.blocklist.routing import Router, counts_of, is_scope, records_of
 from postloop_streams.blocklist.work import Outgoing
+from postloop_streams.patience import AbandonedError
 
 log = structlog.stdlib.get_logger("postloop.blocklist")
 # Records read at once: reading keeps the loop busy, and heartbeats must go out meanwhile.

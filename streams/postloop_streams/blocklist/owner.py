@@ -24,9 +24,9 @@ from postloop_streams.blocklist.folding import Folder
 from postloop_streams.blocklist.holding import Holding
 from postloop_streams.blocklist.opening import Opened
 from postloop_streams.blocklist.partition import SIGNALS_AT_ONCE, OwnedPartition, Publish
-from postloop_streams.blocklist.publisher import AbandonedError
 from postloop_streams.blocklist.watching import ProviderWatch
 from postloop_streams.blocklist.work import Work
+from postloop_streams.patience import AbandonedError
 
 log = structlog.stdlib.get_logger("postloop.blocklist")
 

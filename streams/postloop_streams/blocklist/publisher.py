@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import faust
-import structlog
-from aiokafka.errors import KafkaError
 
 from postloop.adapters.clock import utc_now
 from postloop.adapters.health_server import HealthState
@@ -18,25 +15,15 @@ from postloop.contracts.blocklist_state import signals_to_bytes
 from postloop.contracts.deadletter import DeadLetterV1, dead_letter
 from postloop.contracts.field_errors import FieldError
 from postloop.domain.blocklist import Signal
-from postloop.domain.errors import PostloopError
 from postloop.domain.event_types import BLOCKLIST_CHANGELOG_TOPIC, BLOCKLIST_SIGNAL_TOPIC, prefixed
 from postloop_streams.blocklist.work import Outgoing, Work
+from postloop_streams.patience import Patience
 from postloop_streams.producing import ToPublish, publish, publish_many
 from postloop_streams.transport import Lease
 
-log = structlog.stdlib.get_logger("postloop.blocklist")
-
-_FIRST_PAUSE_S: Final = 0.2
-_LONGEST_PAUSE_S: Final = 5.0
-# Nothing is published unless the answer can come before somebody else may own the partition.
-_LEASE_MARGIN_S: Final = 1.0
 _TRACEBACK_CHARS: Final = 4_000
 # A number that fits into a signed column of 64 bits.
 _PLACE_BYTES: Final = 7
-
-
-class AbandonedError(PostloopError):
-    """The partition moved on, or the worker stops: whoever owns it now does this again."""
 
 
 class Publisher:
@@ -61,14 +48,12 @@ class Publisher:
         health: HealthState,
     ) -> None:
         self._app = app
-        self._lease = lease
+        self._patience = Patience(lease=lease, health=health)
         self._prefix = prefix
         self._dead_letters = dead_letters
-        self._health = health
         self._changelog = prefixed(BLOCKLIST_CHANGELOG_TOPIC, prefix=prefix)
         self._signals = prefixed(BLOCKLIST_SIGNAL_TOPIC, prefix=prefix)
         self.partitions = 0
-        self.is_stopped = False
 
     async def publish(self, partition: int, work: Work) -> None:
         """Return when every record of the work is acknowledged; a repeat publishes the same ids.
@@ -118,29 +103,16 @@ class Publisher:
         return ToPublish(self._changelog, _key(key), value, partition)
 
     async def patiently(self, attempt: Callable[[], Any]) -> Any:
-        """Try until it succeeds, while the partitions are ours; return what the attempt returned.
+        """Try until it succeeds; return what the attempt returned.
 
         Raises:
             AbandonedError: The worker stops meanwhile.
         """
-        pause_s = _FIRST_PAUSE_S
-        while not self.is_stopped:
-            if self._lease.left_s() < _LEASE_MARGIN_S:
-                self._health.set("lease", False, "no heartbeat was answered lately")
-                await asyncio.sleep(0.1)
-                continue
-            self._health.set("lease", True)
-            try:
-                answer = await attempt()
-            except (KafkaError, OSError) as error:
-                log.warning("broker_unavailable", reason=str(error) or type(error).__name__)
-                self._health.set("kafka", False, str(error) or type(error).__name__)
-                await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 2, _LONGEST_PAUSE_S)
-            else:
-                self._health.set("kafka", True)
-                return answer
-        raise AbandonedError("the worker stops")
+        return await self._patience(attempt)
+
+    def stop(self) -> None:
+        """Begin nothing any more."""
+        self._patience.is_stopped = True
 
 
 def _key(text: str) -> bytes:

@@ -1,31 +1,31 @@
-"""The journal: what was published and what is known, written to ClickHouse.
+"""A journal: what a role published and what it knows, written to ClickHouse.
 
-It runs in a thread with committed offsets of its own, so that a database that is away holds up nobody: the list goes
-on, the journal catches up. Who owns a partition of the signals journals the partitions of the same number: no second
-group has to agree on anything. Two that do so at once for a moment write equal rows, of which the tables keep one.
+It runs in a thread with committed offsets of its own, so that a database that is away holds up nobody: the role goes
+on, the journal catches up. Who owns a partition of the role's own topic journals the partitions of the same number: no
+second group has to agree on anything. Two that do so at once for a moment write equal rows, of which the tables
+keep one.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Final, Protocol
 
 import structlog
 from kafka import KafkaConsumer, TopicPartition
+from prometheus_client import Gauge
 
-from postloop.adapters.blocklist_journal import BlocklistJournal
+from postloop.adapters.blocklist_journal import Record
 from postloop.adapters.errors import RefusedError, UnavailableError
 from postloop.adapters.health_server import HealthState
 from postloop.adapters.kafka_connect import connect_kafka
 from postloop.adapters.kafka_security import kafka_translated
-from postloop.adapters.metrics import BlocklistMetrics
 from postloop.settings import Settings
 
-log = structlog.stdlib.get_logger("postloop.blocklist.journal")
+log = structlog.stdlib.get_logger("postloop.journal")
 
-GROUP_ROLE: Final = "blocklist-journal"
 _POLL_MS: Final = 500
 _MAX_RECORDS: Final = 5_000
 # Rows wait this long for company: an insert costs the database a fixed price.
@@ -34,13 +34,23 @@ _PAUSE_S: Final = 1.0
 _IDLE_S: Final = 0.2
 
 
+class Journal(Protocol):
+    """The writing side of the database."""
+
+    def write(self, records: Sequence[Record]) -> None:
+        """Store records in the order in which they come; a repeat changes nothing."""
+        ...
+
+
 class JournalWriter(threading.Thread):
     """Copies topics into ClickHouse until told to stop.
 
     Args:
         topics: Name of each topic -> the number of its partitions.
-        partitions: Of the topic of signals.
+        name: Of the consumer group, behind the prefix.
+        partitions: Of the topic that the role's workers share.
         connect_journal: Returns the writing side of ClickHouse; may be called again after a failure.
+        unstored_rows: What was read and is not stored yet.
     """
 
     def __init__(
@@ -48,26 +58,27 @@ class JournalWriter(threading.Thread):
         settings: Settings,
         topics: Mapping[str, int],
         *,
+        name: str,
         partitions: int,
-        connect_journal: Callable[[], BlocklistJournal],
-        metrics: BlocklistMetrics,
+        connect_journal: Callable[[], Journal],
+        unstored_rows: Gauge,
         health: HealthState,
         fail: Callable[[str], None],
     ) -> None:
-        super().__init__(name="blocklist-journal", daemon=True)
+        super().__init__(name=name, daemon=True)
         self._settings = settings
         self._topics = topics
         self._partitions = partitions
         self._owned: frozenset[int] = frozenset()
         self._assigned: frozenset[int] = frozenset()
         self._connect_journal = connect_journal
-        self._metrics = metrics
+        self._unstored_rows = unstored_rows
         self._health = health
         self._fail = fail
         self._stopping = threading.Event()
 
     def assign(self, numbers: Collection[int]) -> None:
-        """Journal what belongs to these partitions of the signals from now on; may be called from any thread."""
+        """Journal what belongs to these partitions from now on; may be called from any thread."""
         self._owned = frozenset(numbers)
 
     def stop(self, *, timeout_s: float) -> None:
@@ -95,7 +106,7 @@ class JournalWriter(threading.Thread):
         consumer: Any = connect_kafka(
             KafkaConsumer,
             self._settings,
-            group_id=f"{self._settings.group_prefix}-{GROUP_ROLE}",
+            group_id=f"{self._settings.group_prefix}-{self.name}",
             enable_auto_commit=False,
             auto_offset_reset="earliest",
             max_poll_records=_MAX_RECORDS,
@@ -134,9 +145,9 @@ class JournalWriter(threading.Thread):
         time.sleep(_LINGER_S)
         return _joined(fetched, consumer.poll(timeout_ms=0))
 
-    def _store(self, journal: BlocklistJournal, consumer: Any, records: Mapping[Any, list[Any]]) -> None:
+    def _store(self, journal: Journal, consumer: Any, records: Mapping[Any, list[Any]]) -> None:
         rows = [record for batch in records.values() for record in batch]
-        self._metrics.blocklist_journal_unstored_rows.set(len(rows))
+        self._unstored_rows.set(len(rows))
         while True:
             try:
                 journal.write(rows)
@@ -149,7 +160,7 @@ class JournalWriter(threading.Thread):
                 self._stopping.wait(_PAUSE_S)
         with kafka_translated(f"Kafka at {self._settings.kafka_brokers}"):
             consumer.commit()
-        self._metrics.blocklist_journal_unstored_rows.set(0)
+        self._unstored_rows.set(0)
         self._health.set("journal", True)
 
 
