@@ -19,11 +19,13 @@ from postloop.domain.errors import PostloopError
 from postloop.settings import Settings, SettingsError, load_settings
 from postloop_streams.blocklist.app import BlocklistApp
 from postloop_streams.recorder.app import RecorderApp
+from postloop_streams.reputation.app import ReputationApp
 from postloop_streams.role import Role
 
 ROLES: Final[dict[str, Callable[[Settings], Role]]] = {
     "recorder": RecorderApp,
     "blocklist": BlocklistApp,
+    "reputation": ReputationApp,
 }
 EXIT_USAGE: Final = 2
 EXIT_UNREACHABLE: Final = 3

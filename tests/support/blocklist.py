@@ -44,6 +44,8 @@ SPAM = {"smtp_code": 550, "enhanced_code": "5.7.1", "diagnostic": "550 5.7.1 Mes
 class BlocklistStack:
     """Topics and a database, and workers of the role. Use as a context manager: it leaves no process behind."""
 
+    role = "blocklist"
+
     def __init__(
         self,
         broker: Broker,
@@ -92,8 +94,8 @@ class BlocklistStack:
     def start(self, name: str = "a", *, ready: bool = True, **settings: Any) -> ChildProcess:
         """Start a worker (again), with its own files; wait for it to be ready unless told otherwise."""
         values = {**self._values, "data_dir": self.directory / name, **settings}
-        log_path = self.directory / f"blocklist-{name}.log"
-        process, port = start_worker("blocklist", values, log_path=log_path)
+        log_path = self.directory / f"{self.role}-{name}.log"
+        process, port = start_worker(self.role, values, log_path=log_path)
         self.workers[name], self._ports[name] = process, port
         if ready:
             wait_until(lambda: self.is_ready(name), timeout_s=60, what=f"worker {name}", process=process)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 
-from postloop.adapters.metrics import BlocklistMetrics, RecorderMetrics, StackMetrics
+from postloop.adapters.metrics import BlocklistMetrics, RecorderMetrics, ReputationMetrics, StackMetrics
 
 BEGIN: Final = "<!-- metrics: made by `python -m postloop.cli.metrics_page` -->"
 END: Final = "<!-- end of metrics -->"
@@ -18,7 +18,9 @@ PAGE: Final = Path("docs/operations.md")
 def table() -> str:
     """Return the metrics of every process as a Markdown table."""
     head = "| metric | type | labels | meaning |\n|---|---|---|---|\n"
-    registries = [metrics().registry for metrics in (RecorderMetrics, BlocklistMetrics, StackMetrics)]
+    registries = [
+        metrics().registry for metrics in (RecorderMetrics, BlocklistMetrics, ReputationMetrics, StackMetrics)
+    ]
     rows = {name: row for registry in registries for name, row in _rows(registry)}
     return head + "\n".join(rows[name] for name in rows) + "\n"
 

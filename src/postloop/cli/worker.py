@@ -10,8 +10,8 @@ import typer
 
 from postloop.cli.common import DataDir, Exit, settings_for, stop
 
-# The roles that exist in this release; reputation and webhooks come later.
-ROLES: Final = ("recorder", "blocklist")
+# The roles that exist in this release; webhooks come later.
+ROLES: Final = ("recorder", "blocklist", "reputation")
 
 
 def register(app: typer.Typer) -> None:
