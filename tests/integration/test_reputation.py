@@ -203,3 +203,59 @@ def test_an_empty_changelog_is_filled_from_clickhouse_and_nothing_is_told_again(
         running.database.insert(mail("after.example", delivered=3_000, complaint=60))
         other.wait_changes("after.example", 1)
         assert other.changes(domain) == []
+
+
+def test_domain_show_and_list_tell_how_it_is_why_and_whose_change_it_is(running: ReputationStack) -> None:
+    """One of two changes with the whole pool, the other by itself."""
+    now = datetime.now(UTC)
+
+    def mailing(domain: str, age: timedelta, **counts: int) -> list[Row]:
+        rows = mail(domain, **counts)
+        return [{**row, "occurred_at": now - age, "ip_pool": f"pool-{domain[:6]}"} for row in rows]
+
+    quiet, busy = {"delivered": 3_000}, {"delivered": 3_000, "complaint": 60}
+    for domain, neighbour in (("common.example", busy), ("by-own.example", quiet)):
+        rows = mailing(domain, timedelta(days=3), **quiet) + mailing(domain, timedelta(hours=2), **busy)
+        for age, counts in ((timedelta(days=3), quiet), (timedelta(hours=2), neighbour)):
+            rows += [
+                {
+                    **row,
+                    "account_id": "other",
+                    "sender_domain": "other.example",
+                    "ip_pool": f"pool-{domain[:6]}",
+                }
+                for row in mailing("n", age, **counts)
+            ]
+        running.database.insert(rows)
+        running.wait_changes(domain, 1)
+        running.wait_judged(domain)
+
+    told = {}
+    for domain in ("common.example", "by-own.example"):
+        answer = running.command("domain", "show", domain, "--json")
+        assert answer.returncode == 0, answer.stderr
+        told[domain] = json.loads(answer.stdout)
+    verdicts = {
+        domain: {pool["measure"]: pool["verdict"] for pool in said["pools"]} for domain, said in told.items()
+    }
+    assert verdicts["common.example"]["complaint"] == "common"
+    assert verdicts["by-own.example"]["complaint"] == "own"
+    said = told["by-own.example"]
+    assert (said["grade"], said["recommendation"], said["actions"][0]["code"]) == ("bad", "pause", "pause")
+    complaints = said["rates"]["7d"]["complaints"]
+    assert (complaints["count"], complaints["of_count"]) == (60, 6_000)
+    assert complaints["low"] < complaints["rate"] < complaints["high"]
+    page = running.command("domain", "show", "by-own.example")
+    assert page.returncode == 0
+    assert (
+        "bad" in page.stdout
+        and "Stop all mail" in page.stdout
+        and "complaints █" in page.stdout.replace("  ", " ")
+    )
+    assert running.command("domain", "show", "nobody.example").returncode == 1
+
+    listed = running.command("domain", "list", "--json", "--limit", "1000")
+    rows = [json.loads(line) for line in listed.stdout.splitlines()]
+    scores = [row["score"] for row in rows if row["score"] is not None]
+    assert scores == sorted(scores)
+    assert {"common.example", "by-own.example"} <= {row["sender_domain"] for row in rows}

@@ -15,6 +15,7 @@ from postloop.cli import (
     config,
     deadletter,
     doctor,
+    domain,
     explain,
     import_events,
     migrate,
@@ -52,6 +53,7 @@ blocklist.register(app)
 webhook.register(app)
 config.register(app)
 doctor.register(app)
+domain.register(app)
 simulate.register(app)
 verify.register(app)
 import_events.register(app)

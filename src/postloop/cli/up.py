@@ -49,7 +49,7 @@ def up(
         bool, typer.Option("--json", help="One JSON line on stdout for every change of state.")
     ] = False,
 ) -> None:
-    """Run broker, ClickHouse, recorder and blocklist on this machine until Ctrl-C.
+    """Run broker, ClickHouse, recorder, blocklist and reputation on this machine until Ctrl-C.
 
     Everything listens on 127.0.0.1 only. ClickHouse's data stays in the data directory; the broker is in
     memory and starts empty every time. Other commands find the running stack by its data directory.
@@ -118,6 +118,7 @@ class _Narrator:
         table.add_row("health, metrics", ready["http"], "")
         table.add_row("recorder", "Kafka -> ClickHouse", "")
         table.add_row("blocklist", "Kafka -> blocks", "in ClickHouse")
+        table.add_row("reputation", "ClickHouse -> grades", "in ClickHouse")
         table.add_row("data, logs", str(self._directory), "")
         out.print(table)
         out.print(f"\n[yellow]{KEEPS_NOTHING}[/]\n")

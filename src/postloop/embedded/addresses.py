@@ -38,6 +38,7 @@ class Addresses:
     http_port: int
     recorder_port: int
     blocklist_port: int
+    reputation_port: int
 
     @property
     def kafka(self) -> str:
@@ -59,6 +60,10 @@ class Addresses:
     def blocklist(self) -> str:
         return f"http://{HOST}:{self.blocklist_port}"
 
+    @property
+    def reputation(self) -> str:
+        return f"http://{HOST}:{self.reputation_port}"
+
 
 def choose_addresses(
     *, kafka_port: int | None = None, clickhouse_port: int | None = None, http_port: int | None = None
@@ -75,6 +80,7 @@ def choose_addresses(
         http_port=ports.choose("http", asked=http_port, usual=HTTP_PORT),
         recorder_port=ports.any_free(),
         blocklist_port=ports.any_free(),
+        reputation_port=ports.any_free(),
     )
 
 

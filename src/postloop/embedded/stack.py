@@ -33,10 +33,11 @@ BROKER: Final = "broker"
 CLICKHOUSE: Final = "clickhouse"
 RECORDER: Final = "recorder"
 BLOCKLIST: Final = "blocklist"
-ROLES: Final = (RECORDER, BLOCKLIST)
+REPUTATION: Final = "reputation"
+ROLES: Final = (RECORDER, BLOCKLIST, REPUTATION)
 # Together under the 10 s that a Ctrl-C may take.
 _DRAIN_S: Final = 2.5
-_STOP_S: Final = {BLOCKLIST: 2.0, RECORDER: 2.5, CLICKHOUSE: 1.5, BROKER: 1.0}
+_STOP_S: Final = {REPUTATION: 2.0, BLOCKLIST: 2.0, RECORDER: 2.5, CLICKHOUSE: 1.5, BROKER: 1.0}
 _WATCH_EVERY_S: Final = 1.0
 _HURRY_S: Final = 0.2
 _PROBE_TIMEOUT_S: Final = 2.0
@@ -107,6 +108,7 @@ class Stack:
                 CLICKHOUSE: addresses.recorder_port,
                 RECORDER: addresses.recorder_port,
                 BLOCKLIST: addresses.blocklist_port,
+                REPUTATION: addresses.reputation_port,
             }.items()
         }
         server = [sys.executable, "-m", "postloop.embedded.chserver", "--log-json", "--host", HOST]
@@ -150,6 +152,16 @@ class Stack:
                 restart_with=(BROKER,),
                 stop_s=_STOP_S[BLOCKLIST],
             ),
+            ChildSpec(
+                REPUTATION,
+                (sys.executable, "-m", "postloop_streams", REPUTATION),
+                plan.logs / "reputation.log",
+                probe=self._reputation_ready,
+                environment=environment[REPUTATION],
+                needs=(BROKER, CLICKHOUSE),
+                restart_with=(BROKER,),
+                stop_s=_STOP_S[REPUTATION],
+            ),
         ]
 
     async def _clickhouse_answers(self) -> bool:
@@ -160,6 +172,9 @@ class Stack:
 
     async def _blocklist_ready(self) -> bool:
         return await answers(self._session, f"{self._plan.addresses.blocklist}/ready")
+
+    async def _reputation_ready(self) -> bool:
+        return await answers(self._session, f"{self._plan.addresses.reputation}/ready")
 
     async def _tell_restored(self) -> None:
         """Say how many entries of the blocklist came back from ClickHouse after the broker had forgotten them."""
@@ -296,7 +311,12 @@ class Stack:
         }
 
     async def _metrics_page(self) -> bytes:
-        where = {RECORDER: self._plan.addresses.recorder, BLOCKLIST: self._plan.addresses.blocklist}
+        addresses = self._plan.addresses
+        where = {
+            RECORDER: addresses.recorder,
+            BLOCKLIST: addresses.blocklist,
+            REPUTATION: addresses.reputation,
+        }
         pages = {role: await page(self._session, f"{address}/metrics") for role, address in where.items()}
         return one_page(self._metrics.registry, {role: text for role, text in pages.items() if text})
 

@@ -37,7 +37,9 @@ def test_a_partition_without_a_commit_waits_from_its_beginning() -> None:
     assert lag({0: 7, 1: 3}, {0: -1}) == 10
 
 
-ADDRESSES = Addresses(kafka_port=1, clickhouse_port=2, http_port=3, recorder_port=4, blocklist_port=5)
+ADDRESSES = Addresses(
+    kafka_port=1, clickhouse_port=2, http_port=3, recorder_port=4, blocklist_port=5, reputation_port=6
+)
 
 
 def test_embedded_processes_use_short_timeouts_unless_a_person_said_otherwise() -> None:
