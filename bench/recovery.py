@@ -114,7 +114,14 @@ class _Recorders:
         self._directory = directory
         self._count = 0
         kafka_port = int(brokers.rpartition(":")[2])
-        addresses = Addresses(kafka_port=kafka_port, clickhouse_port=store.port, http_port=0, recorder_port=0)
+        addresses = Addresses(
+            kafka_port=kafka_port,
+            clickhouse_port=store.port,
+            http_port=0,
+            recorder_port=0,
+            blocklist_port=0,
+            reputation_port=0,
+        )
         told = stack_settings(Settings(_env_file=None, data_dir=directory), addresses)
         self._settings = {**told, "group_prefix": f"bench-recovery-{uuid.uuid4().hex[:8]}"}
         self.running = self._start()

@@ -167,6 +167,11 @@ class Settings(BaseSettings):
         SecretStr(""), description="Key of the hashed form; who loses it cannot look anybody up any more"
     )
 
+    # -- Reputation --------------------------------------------------------------------------------------------
+    reputation_interval: Duration = Field(
+        timedelta(seconds=10), description="How often senders with news are judged"
+    )
+
     # -- Webhooks ----------------------------------------------------------------------------------------------
     webhook_master_keys: SecretStr = Field(
         SecretStr(""),

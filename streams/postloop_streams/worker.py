@@ -16,16 +16,18 @@ import pyarrow as pa
 
 from postloop.adapters.telemetry import configure, get_logger
 from postloop.domain.errors import PostloopError
-from postloop.domain.roles import BLOCKLIST, RECORDER, WEBHOOKS
+from postloop.domain.roles import BLOCKLIST, RECORDER, REPUTATION, WEBHOOKS
 from postloop.settings import Settings, SettingsError, load_settings
 from postloop_streams.blocklist.app import BlocklistApp
 from postloop_streams.recorder.app import RecorderApp
+from postloop_streams.reputation.app import ReputationApp
 from postloop_streams.role import Role
 from postloop_streams.webhooks.app import WebhooksApp
 
 ROLES: Final[dict[str, Callable[[Settings], Role]]] = {
     RECORDER: RecorderApp,
     BLOCKLIST: BlocklistApp,
+    REPUTATION: ReputationApp,
     WEBHOOKS: WebhooksApp,
 }
 EXIT_USAGE: Final = 2

@@ -16,6 +16,8 @@ from postloop.adapters import migrations
 from postloop.adapters.blocklist_policy import recipient_hash
 from postloop.adapters.blocklist_store import AlertRow, BlocklistWriter, CommandRow, EntryRow, LogRow
 from postloop.adapters.migration_render import Layout
+from postloop.adapters.reputation_store import CurrentRow, ReputationWriter
+from postloop.adapters.reputation_store import LogRow as ChangeRow
 from tests.support.database import Database, Row, bare_database, event
 
 PAGE = Path(__file__).parents[2] / "docs" / "clickhouse.md"
@@ -39,6 +41,7 @@ def db() -> Database:
     writer = BlocklistWriter(database.client)
     fill_blocklist(writer)
     writer.write_alerts(alerts())
+    fill_reputation(ReputationWriter(database.client, database.settings))
     return database
 
 
@@ -99,6 +102,57 @@ def alerts() -> list[AlertRow]:
     )
     later = replace(began, event_id="a3", mailbox_provider="gmail", started_at=AS_OF - timedelta(minutes=9))
     return [began, ended, began, later]
+
+
+def fill_reputation(writer: ReputationWriter) -> None:
+    """One sender that is well and one that was told to send less."""
+    well = CurrentRow(
+        account_id="acme",
+        sender_domain="mail.acme.example",
+        mailbox_provider="",
+        owner_hash=1,
+        at=AS_OF - timedelta(seconds=4),
+        score=91.4,
+        grade="high",
+        recommendation="none",
+        outcome_count=476,
+        complaint_rate=0.0,
+        complaint_low=0.0,
+        complaint_high=0.0328,
+        hard_bounce_rate=0.0105,
+        hard_bounce_low=0.0039,
+        hard_bounce_high=0.0258,
+        refusal_rate=0.0042,
+        refusal_low=0.0007,
+        refusal_high=0.0168,
+        state="{}",
+    )
+    ill = replace(
+        well,
+        account_id="zeta",
+        sender_domain="news.zeta.example",
+        score=47.2,
+        grade="low",
+        recommendation="throttle",
+        outcome_count=124,
+        hard_bounce_rate=0.121,
+        hard_bounce_low=0.0722,
+        hard_bounce_high=0.1944,
+    )
+    change = ChangeRow(
+        event_id="r1",
+        account_id="zeta",
+        sender_domain="news.zeta.example",
+        mailbox_provider="",
+        at=AS_OF - timedelta(hours=7),
+        before_score=84.0,
+        before_grade="high",
+        after_score=49.1,
+        after_grade="low",
+        recommendation="throttle",
+        factors="[]",
+    )
+    writer.write([change, change], [replace(ill, score=49.1, at=AS_OF - timedelta(hours=7)), ill, well])
 
 
 def unfinished() -> list[Row]:

@@ -153,14 +153,13 @@ def test_up_is_ready_in_time_and_other_commands_find_it(up: Callable[..., Up]) -
     health = json.loads(body)
     assert (status, set(health["components"])) == (
         200,
-        {"broker", "clickhouse", "recorder", "blocklist", "webhooks"},
+        {"broker", "clickhouse", "recorder", "blocklist", "reputation", "webhooks"},
     )
     assert "keeps everything in memory" in health["note"]
     metrics = get(f"{ready['http']}/metrics")[1]
     assert 'postloop_stack_component_ready{component="recorder",role="up"} 1.0' in metrics
     assert "postloop_build_info{" in metrics
-    assert 'role="recorder"' in metrics and 'role="blocklist"' in metrics
-    assert 'role="webhooks"' in metrics
+    assert all(f'role="{role}"' in metrics for role in ("recorder", "blocklist", "reputation", "webhooks"))
 
     second = stack.run("up", "--json")
     assert second.returncode == 2

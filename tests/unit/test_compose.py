@@ -53,12 +53,12 @@ def test_what_is_waited_for_is_a_state_that_the_other_service_can_reach(name: st
         assert wanted == {"condition": reachable}
 
 
-@pytest.mark.parametrize("role", ["recorder", "blocklist", "webhooks"])
+@pytest.mark.parametrize("role", ["recorder", "blocklist", "reputation", "webhooks"])
 def test_a_role_starts_behind_topics_and_tables(role: str) -> None:
     assert SERVICES[role]["depends_on"].keys() == ONCE
 
 
-@pytest.mark.parametrize("name", sorted(ONCE | {"recorder", "blocklist", "webhooks"}))
+@pytest.mark.parametrize("name", sorted(ONCE | {"recorder", "blocklist", "reputation", "webhooks"}))
 def test_postloop_runs_without_privileges_and_on_a_read_only_file_system(name: str) -> None:
     service = SERVICES[name]
     assert service["read_only"] is True

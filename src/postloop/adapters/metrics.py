@@ -151,6 +151,45 @@ class BlocklistMetrics:
         register_build_info(self.registry)
 
 
+class ReputationMetrics:
+    """Metrics of the reputation role, in a registry of their own."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or CollectorRegistry()
+        self.reputation_evaluations_total = Counter(
+            "reputation_evaluations_total",
+            "Senders (account and sender domain) whose evidence was judged",
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
+        self.reputation_changes_total = Counter(
+            "reputation_changes_total",
+            "Changes published, by the new grade",
+            ["grade"],
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
+        self.reputation_senders = Gauge(
+            "reputation_senders",
+            "Senders that this worker knew when it last looked at all of them",
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
+        self.reputation_restored_senders = Gauge(
+            "reputation_restored_senders",
+            "Senders that this worker restored from ClickHouse because its changelog was empty",
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
+        self.reputation_look_seconds = Gauge(
+            "reputation_look_seconds",
+            "How long the last look at the senders with news took",
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
+        register_build_info(self.registry)
+
+
 class WebhookMetrics:
     """Metrics of the webhooks role, in a registry of their own."""
 

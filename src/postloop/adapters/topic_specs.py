@@ -19,6 +19,7 @@ from postloop.domain.event_types import (
     DELIVERY_ALERT_TOPIC,
     INPUT_TOPICS,
     REPUTATION_CHANGE_TOPIC,
+    REPUTATION_CHANGELOG_TOPIC,
     WEBHOOK_ATTEMPT_TOPIC,
     WEBHOOK_CHANGELOG_TOPIC,
     WEBHOOK_DELIVERY_TOPIC,
@@ -68,6 +69,7 @@ def wanted_topics(settings: Settings) -> tuple[TopicSpec, ...]:
         _spec(settings, BLOCKLIST_SIGNAL_TOPIC, "internal: signals by address"),
         _spec(settings, BLOCKLIST_CHANGELOG_TOPIC, "internal: state of the blocklist role", compacted=True),
         _spec(settings, REPUTATION_CHANGE_TOPIC, "grades of sender domains that changed"),
+        _spec(settings, REPUTATION_CHANGELOG_TOPIC, "internal: state of the reputation role", compacted=True),
         _spec(settings, DELIVERY_ALERT_TOPIC, "outages, delays and silence"),
         _spec(
             settings,

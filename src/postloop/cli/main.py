@@ -15,6 +15,7 @@ from postloop.cli import (
     config,
     deadletter,
     doctor,
+    domain,
     explain,
     import_events,
     migrate,
@@ -56,6 +57,7 @@ webhook_endpoints.register(webhook.webhook)
 webhook_sending.register(webhook.webhook)
 config.register(app)
 doctor.register(app)
+domain.register(app)
 simulate.register(app)
 verify.register(app)
 import_events.register(app)

@@ -8,7 +8,13 @@ from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 
-from postloop.adapters.metrics import BlocklistMetrics, RecorderMetrics, StackMetrics, WebhookMetrics
+from postloop.adapters.metrics import (
+    BlocklistMetrics,
+    RecorderMetrics,
+    ReputationMetrics,
+    StackMetrics,
+    WebhookMetrics,
+)
 
 BEGIN: Final = "<!-- metrics: made by `python -m postloop.cli.metrics_page` -->"
 END: Final = "<!-- end of metrics -->"
@@ -19,7 +25,8 @@ def table() -> str:
     """Return the metrics of every process as a Markdown table."""
     head = "| metric | type | labels | meaning |\n|---|---|---|---|\n"
     registries = [
-        metrics().registry for metrics in (RecorderMetrics, BlocklistMetrics, WebhookMetrics, StackMetrics)
+        metrics().registry
+        for metrics in (RecorderMetrics, BlocklistMetrics, ReputationMetrics, WebhookMetrics, StackMetrics)
     ]
     rows = {name: row for registry in registries for name, row in _rows(registry)}
     return head + "\n".join(rows[name] for name in rows) + "\n"

@@ -51,7 +51,7 @@ def up(
         bool, typer.Option("--json", help="One JSON line on stdout for every change of state.")
     ] = False,
 ) -> None:
-    """Run broker, ClickHouse, recorder, blocklist and webhooks on this machine until Ctrl-C.
+    """Run broker, ClickHouse and all roles on this machine until Ctrl-C.
 
     Everything listens on 127.0.0.1 only. ClickHouse's data stays in the data directory; the broker is in
     memory and starts empty every time. Other commands find the running stack by its data directory.
@@ -122,6 +122,7 @@ class _Narrator:
         table.add_row("health, metrics", ready["http"], "")
         table.add_row("recorder", "Kafka -> ClickHouse", "")
         table.add_row("blocklist", "Kafka -> blocks", "in ClickHouse")
+        table.add_row("reputation", "ClickHouse -> grades", "in ClickHouse")
         table.add_row("webhooks", "Kafka -> HTTP", "in ClickHouse, in files")
         table.add_row("data, logs", str(self._directory), "")
         out.print(table)

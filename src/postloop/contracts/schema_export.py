@@ -14,6 +14,7 @@ from postloop.contracts.blocklist import (
 )
 from postloop.contracts.deadletter import DeadLetterV1
 from postloop.contracts.events import MODELS
+from postloop.contracts.reputation import ReputationChangeV1
 from postloop.contracts.webhook import WEBHOOK_MODELS
 from postloop.domain.event_types import (
     BLOCKLIST_COMMAND_TOPIC,
@@ -24,6 +25,7 @@ from postloop.domain.event_types import (
     DEADLETTER_TOPIC,
     DELIVERY_ALERT_TOPIC,
     INPUT_TOPICS,
+    REPUTATION_CHANGE_TOPIC,
 )
 
 Schema = dict[str, Any]
@@ -36,6 +38,7 @@ SINGLE_MODELS: Final[dict[str, type[BaseModel]]] = {
     BLOCKLIST_COMMAND_TOPIC: BlocklistCommandV1,
     BLOCKLIST_REPLY_TOPIC: BlocklistReplyV1,
     DELIVERY_ALERT_TOPIC: DeliveryAlertV1,
+    REPUTATION_CHANGE_TOPIC: ReputationChangeV1,
     **WEBHOOK_MODELS,
 }
 """Topics whose records hold one object, and the bodies of webhooks.

@@ -33,6 +33,8 @@ INPUT_TOPICS: Final[dict[EventType, str]] = {kind: f"email.{kind}" for kind in E
 DEADLETTER_TOPIC: Final = "postloop.deadletter"
 REPUTATION_CHANGE_TOPIC: Final = "reputation.change"
 DELIVERY_ALERT_TOPIC: Final = "delivery.alert"
+REPUTATION_CHANGELOG_TOPIC: Final = "postloop.reputation.changelog"
+"""Internal, compacted: what the reputation role has said of each sender, by sender domain."""
 BLOCKLIST_INSERT_TOPIC: Final = "blocklist.insert"
 BLOCKLIST_EXPIRE_TOPIC: Final = "blocklist.expire"
 BLOCKLIST_STATE_TOPIC: Final = "blocklist.state"

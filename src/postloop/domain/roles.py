@@ -6,6 +6,7 @@ from typing import Final
 
 RECORDER: Final = "recorder"
 BLOCKLIST: Final = "blocklist"
+REPUTATION: Final = "reputation"
 WEBHOOKS: Final = "webhooks"
-ROLES: Final = (RECORDER, BLOCKLIST, WEBHOOKS)
+ROLES: Final = (RECORDER, BLOCKLIST, REPUTATION, WEBHOOKS)
 """Those that exist in this release."""

@@ -38,6 +38,7 @@ class Addresses:
     http_port: int
     recorder_port: int
     blocklist_port: int
+    reputation_port: int
     webhooks_port: int
 
     @property
@@ -61,6 +62,10 @@ class Addresses:
         return f"http://{HOST}:{self.blocklist_port}"
 
     @property
+    def reputation(self) -> str:
+        return f"http://{HOST}:{self.reputation_port}"
+
+    @property
     def webhooks(self) -> str:
         return f"http://{HOST}:{self.webhooks_port}"
 
@@ -80,6 +85,7 @@ def choose_addresses(
         http_port=ports.choose("http", asked=http_port, usual=HTTP_PORT),
         recorder_port=ports.any_free(),
         blocklist_port=ports.any_free(),
+        reputation_port=ports.any_free(),
         webhooks_port=ports.any_free(),
     )
 

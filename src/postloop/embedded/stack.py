@@ -18,7 +18,7 @@ from postloop.adapters.clickhouse import connect
 from postloop.adapters.health_server import HealthState
 from postloop.adapters.metrics import StackMetrics
 from postloop.adapters.webhook_master_key import ensure_master_key
-from postloop.domain.roles import BLOCKLIST, RECORDER, ROLES, WEBHOOKS
+from postloop.domain.roles import BLOCKLIST, RECORDER, REPUTATION, ROLES, WEBHOOKS
 from postloop.embedded import memory_watch
 from postloop.embedded.addresses import HOST, Addresses, child_environment, embedded_settings, stack_settings
 from postloop.embedded.broker import KEEPS_NOTHING, broker_answers, broker_command
@@ -35,7 +35,7 @@ BROKER: Final = "broker"
 CLICKHOUSE: Final = "clickhouse"
 # Together under the 10 s that a Ctrl-C may take.
 _DRAIN_S: Final = 2.5
-_STOP_S: Final = {WEBHOOKS: 2.5, BLOCKLIST: 2.0, RECORDER: 2.5, CLICKHOUSE: 1.5, BROKER: 1.0}
+_STOP_S: Final = {WEBHOOKS: 2.5, REPUTATION: 2.0, BLOCKLIST: 2.0, RECORDER: 2.5, CLICKHOUSE: 1.5, BROKER: 1.0}
 _WATCH_EVERY_S: Final = 1.0
 _HURRY_S: Final = 0.2
 _PROBE_TIMEOUT_S: Final = 2.0
@@ -107,6 +107,7 @@ class Stack:
                 CLICKHOUSE: addresses.recorder_port,
                 RECORDER: addresses.recorder_port,
                 BLOCKLIST: addresses.blocklist_port,
+                REPUTATION: addresses.reputation_port,
                 WEBHOOKS: addresses.webhooks_port,
             }.items()
         }
@@ -152,6 +153,16 @@ class Stack:
                 stop_s=_STOP_S[BLOCKLIST],
             ),
             ChildSpec(
+                REPUTATION,
+                (sys.executable, "-m", "postloop_streams", REPUTATION),
+                plan.logs / "reputation.log",
+                probe=self._reputation_ready,
+                environment=environment[REPUTATION],
+                needs=(BROKER, CLICKHOUSE),
+                restart_with=(BROKER,),
+                stop_s=_STOP_S[REPUTATION],
+            ),
+            ChildSpec(
                 WEBHOOKS,
                 (sys.executable, "-m", "postloop_streams", WEBHOOKS),
                 plan.logs / "webhooks.log",
@@ -172,6 +183,9 @@ class Stack:
 
     async def _blocklist_ready(self) -> bool:
         return await answers(self._session, f"{self._plan.addresses.blocklist}/ready")
+
+    async def _reputation_ready(self) -> bool:
+        return await answers(self._session, f"{self._plan.addresses.reputation}/ready")
 
     async def _webhooks_ready(self) -> bool:
         return await answers(self._session, f"{self._plan.addresses.webhooks}/ready")
@@ -319,7 +333,12 @@ class Stack:
 
     async def _metrics_page(self) -> bytes:
         addresses = self._plan.addresses
-        where = {RECORDER: addresses.recorder, BLOCKLIST: addresses.blocklist, WEBHOOKS: addresses.webhooks}
+        where = {
+            RECORDER: addresses.recorder,
+            BLOCKLIST: addresses.blocklist,
+            REPUTATION: addresses.reputation,
+            WEBHOOKS: addresses.webhooks,
+        }
         pages = {role: await page(self._session, f"{address}/metrics") for role, address in where.items()}
         return one_page(self._metrics.registry, {role: text for role, text in pages.items() if text})
 

@@ -38,7 +38,13 @@ def test_a_partition_without_a_commit_waits_from_its_beginning() -> None:
 
 
 ADDRESSES = Addresses(
-    kafka_port=1, clickhouse_port=2, http_port=3, recorder_port=4, blocklist_port=5, webhooks_port=6
+    kafka_port=1,
+    clickhouse_port=2,
+    http_port=3,
+    recorder_port=4,
+    blocklist_port=5,
+    reputation_port=6,
+    webhooks_port=7,
 )
 
 

@@ -1,0 +1,136 @@
+"""The query that makes the evidence of `domain.reputation` of the rollups, for many sender domains at once.
+
+The last hour and day are counted by minutes, what is longer by hours. The hour that runs counts as far as it is known:
+without it a domain that begins to send would be unknown until the hour is over.
+"""
+
+# ruff: noqa: S608 - names and numbers in the queries are ours; what comes from outside is a parameter.
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, get_args
+
+from postloop.adapters.migration_render import Layout
+from postloop.domain.bounce import Reason
+from postloop.domain.providers import REPORTS_COMPLAINTS
+from postloop.domain.reputation import RefusalKind, WindowName, refusal_kind
+from postloop.domain.reputation.counts import COUNT_NAMES
+from postloop.domain.reputation.windows import COMPLAINT_LAG_DAYS
+
+PAIR: Final = ("account_id", "sender_domain")
+WINDOWS: Final[tuple[WindowName, ...]] = ("1h", "24h", "7d", "30d", "recent")
+_AS_OF: Final = "toDateTime({as_of:UInt32}, 'UTC')"
+_OUTCOMES: Final = "delivered_count + hard_bounce_count + soft_bounce_count"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in sorted(names))
+
+
+def _refusals(kind: RefusalKind) -> str:
+    reasons = [reason for reason in get_args(Reason) if refusal_kind(reason) == kind]
+    return f"sumIf(r.refusal_count, cube = 'bounce' AND r.reason IN ({_listed(reasons)}))"
+
+
+def _events(column: str) -> str:
+    return f"sumIf({column}, cube = 'domain')"
+
+
+_REPORTING: Final = _listed(list(REPORTS_COMPLAINTS))
+_REPORTED: Final = f"sumIf(r.complaint_count, cube = 'domain' AND r.mailbox_provider IN ({_REPORTING}))"
+_COUNTED: Final[dict[str, str]] = {
+    "send_count": _events("r.send_count - r.rejected_count - r.suppressed_count"),
+    "content_refusal_count": _refusals("content"),
+    "authentication_refusal_count": _refusals("authentication"),
+    "standing_refusal_count": _refusals("standing"),
+    "complaint_count": _REPORTED,
+}
+"""How a count is made of rollup rows, where it is not the sum of the column of its name."""
+
+
+def columns() -> tuple[str, ...]:
+    """Return the names of the columns behind the dimensions: each count of each window, then the peak."""
+    return (*(_named(window, name) for window in WINDOWS for name in COUNT_NAMES), "peak_reporting_count")
+
+
+def evidence_query(layout: Layout, *, which: str, dimensions: Sequence[str] = PAIR) -> str:
+    """Return the query for one row a subject: its dimensions, then `columns()`.
+
+    Args:
+        which: A condition on rollup rows that selects subjects.
+        dimensions: What makes a subject.
+
+    Parameters of the query: `as_of` (seconds since 1970, a whole minute), `recent` (outcomes that are representative).
+    """
+    dims = ", ".join(dimensions)
+    parts = " UNION ALL ".join((_minutes(layout, which, dims), _days(layout, which, dims)))
+    summed = ", ".join(f"toInt64(greatest(sum(p.{name}), 0)) AS {name}" for name in columns())
+    return f"SELECT {dims}, {summed} FROM ({parts}) AS p GROUP BY {dims} ORDER BY {dims}"
+
+
+def _minutes(layout: Layout, which: str, dims: str) -> str:
+    """Return rows with the windows 1h and 24h, and nothing in the others."""
+    begin = f"{_AS_OF} - toIntervalHour(24)"
+    day = {name: _sum(name) for name in COUNT_NAMES}
+    hour = {name: _sum_since(name, f"{_AS_OF} - toIntervalHour(1)") for name in COUNT_NAMES}
+    made = {_named("24h", name): sql for name, sql in day.items()} | {
+        _named("1h", name): sql for name, sql in hour.items()
+    }
+    listed = ", ".join(f"{made.get(name, 'toInt64(0)')} AS {name}" for name in columns())
+    return (
+        f"SELECT {dims}, {listed} FROM {layout.readable('rollup_minute')} AS r "
+        f"WHERE {_rows(begin, 'toDate', which)} GROUP BY {dims}"
+    )
+
+
+def _days(layout: Layout, which: str, dims: str) -> str:
+    """Return rows with the windows 7d, 30d and `recent`: sums by UTC day first, then the newest days that suffice."""
+    begin = f"{_AS_OF} - toIntervalDay(30)"
+    week = f"{_AS_OF} - toIntervalDay(7)"
+    by_day = ", ".join(
+        f"{_sum(name)} AS {name}, {_sum_since(name, week)} AS week_{name}" for name in COUNT_NAMES
+    )
+    days = (
+        f"SELECT {dims}, toDate(bucket) AS day, {by_day} FROM {layout.readable('rollup_hour')} AS r "
+        f"WHERE {_rows(begin, 'toMonday', which)} GROUP BY {dims}, day"
+    )
+    # The oldest day that is needed: how many outcomes the newer ones have is less than asked for.
+    arrays = (
+        f"arrayReverseSort(groupArray((day, {_OUTCOMES}))) AS seen, "
+        "arrayReduceInRanges('sum', arrayMap(n -> (1, n), arrayEnumerate(seen)), seen.2) AS reached, "
+        "seen[arrayCount(total -> total < {recent:UInt32}, arrayPopBack(reached)) + 1].1 AS oldest"
+    )
+    kept = ", ".join(f"groupArray(({name}, day)) AS all_{name}" for name in COUNT_NAMES)
+    lag_day = f"toDate({_AS_OF} - toIntervalSecond(1)) - {COMPLAINT_LAG_DAYS}"
+    sums = ", ".join(f"sum({name}) AS month_{name}, sum(week_{name}) AS seven_{name}" for name in COUNT_NAMES)
+    peak = f"maxIf(reporting_delivered_count, day >= {lag_day}) AS peak"
+    folded = f"SELECT {dims}, {arrays}, {kept}, {sums}, {peak} FROM ({days}) GROUP BY {dims}"
+    made = {_named("30d", name): f"month_{name}" for name in COUNT_NAMES}
+    made |= {_named("7d", name): f"seven_{name}" for name in COUNT_NAMES}
+    made |= {
+        _named("recent", name): f"arraySum(arrayMap(one -> if(one.2 >= oldest, one.1, 0), all_{name}))"
+        for name in COUNT_NAMES
+    }
+    made["peak_reporting_count"] = "peak"
+    listed = ", ".join(f"toInt64({made.get(name, '0')}) AS {name}" for name in columns())
+    return f"SELECT {dims}, {listed} FROM ({folded})"
+
+
+def _rows(begin: str, day_of: str, which: str) -> str:
+    """Return the condition on rows: the days once more by themselves, since only that uses the sorting key."""
+    return (
+        f"cube IN ('domain', 'bounce') AND bucket >= {begin} AND bucket < {_AS_OF} "
+        f"AND {day_of}(bucket) >= {day_of}({begin}) AND {day_of}(bucket) <= {day_of}({_AS_OF}) AND {which}"
+    )
+
+
+def _sum(name: str) -> str:
+    return _COUNTED.get(name, _events(f"r.{name}"))
+
+
+def _sum_since(name: str, since: str) -> str:
+    return f"{_sum(name)[:-1]} AND bucket >= {since})"
+
+
+def _named(window: str, name: str) -> str:
+    return f"w{window}_{name}"

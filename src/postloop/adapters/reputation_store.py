@@ -1,0 +1,247 @@
+"""What ClickHouse knows of sender domains: the evidence of their reputation, and what was said of them."""
+
+# ruff: noqa: S608 - names and numbers in the queries are ours; what comes from outside is a parameter.
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass, fields
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final
+
+import structlog
+from clickhouse_connect.driver.client import Client
+
+from postloop.adapters.clickhouse import translated
+from postloop.adapters.migration_render import Layout
+from postloop.adapters.migrations import layout_of
+from postloop.adapters.reputation_sql import PAIR, WINDOWS, evidence_query
+from postloop.contracts.fields import milliseconds
+from postloop.domain.errors import DataError
+from postloop.domain.reputation import DEFAULT_REPUTATION_POLICY, Evidence, WindowCounts
+from postloop.domain.reputation.counts import COUNT_NAMES
+from postloop.settings import Settings
+
+log = structlog.stdlib.get_logger("postloop.reputation")
+
+# Evidence takes about 4 KB a subject in Python: 60 MB a page.
+PAGE_SUBJECTS: Final = 15_000
+_MINUTE_S: Final = 60
+_PAGE_OF: Final = "cityHash64(account_id, sender_domain) % {pages:UInt64} = {page:UInt64}"
+_NEWS: Final = (
+    "(account_id, sender_domain) IN (SELECT account_id, sender_domain FROM {events} "
+    "WHERE stored_at >= fromUnixTimestamp64Milli({{since:Int64}}, 'UTC'))"
+)
+_ONE: Final = "account_id = {account:String} AND sender_domain = {domain:String}"
+_DOMAIN: Final = "sender_domain = {domain:String}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Subject:
+    """Whose reputation it is; `mailbox_provider` empty: with everybody."""
+
+    account_id: str
+    sender_domain: str
+    mailbox_provider: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurrentRow:
+    """What is known of a subject, as table `reputation_current` holds it: the newest row counts.
+
+    Attributes:
+        score: None while unknown.
+        state: The state of the rules, as JSON.
+    """
+
+    account_id: str
+    sender_domain: str
+    mailbox_provider: str
+    owner_hash: int
+    at: datetime
+    score: float | None
+    grade: str
+    recommendation: str
+    outcome_count: int
+    complaint_rate: float | None
+    complaint_low: float
+    complaint_high: float
+    hard_bounce_rate: float | None
+    hard_bounce_low: float
+    hard_bounce_high: float
+    refusal_rate: float | None
+    refusal_low: float
+    refusal_high: float
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogRow:
+    """One change, as table `reputation_log` holds it. Grades are empty where there was none before."""
+
+    event_id: str
+    account_id: str
+    sender_domain: str
+    mailbox_provider: str
+    at: datetime
+    before_score: float | None
+    before_grade: str
+    after_score: float | None
+    after_grade: str
+    recommendation: str
+    factors: str
+
+
+class ReputationReader:
+    """Reads evidence and what was said. Every method blocks.
+
+    Raises:
+        UnavailableError: ClickHouse cannot be asked.
+        RefusedError: It refused the question.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        settings: Settings,
+        *,
+        representative_count: int = DEFAULT_REPUTATION_POLICY.representative_count,
+        page_subjects: int = PAGE_SUBJECTS,
+    ) -> None:
+        self._client = client
+        self._where = f"ClickHouse at {settings.clickhouse_url}"
+        self._layout: Layout = layout_of(settings)
+        self._representative_count = representative_count
+        self._page_subjects = page_subjects
+        self._news = _NEWS.format(events=self._layout.readable("events"))
+
+    def all_evidence(self, as_of: datetime) -> Iterator[list[tuple[Subject, Evidence]]]:
+        """Yield pages with the evidence of every pair of account and sender domain of the last 30 days."""
+        yield from self._pages("1", as_of, {})
+
+    def news(self, as_of: datetime, *, since: datetime) -> Iterator[list[tuple[Subject, Evidence]]]:
+        """Yield pages with the evidence of those of whom events were stored since a moment."""
+        yield from self._pages(self._news, as_of, {"since": milliseconds(since)})
+
+    def evidence_of(
+        self, account_id: str | None, sender_domain: str, *, as_of: datetime, by_provider: bool = False
+    ) -> list[tuple[Subject, Evidence]]:
+        """Return the evidence of one sender domain, of each account that uses it or of one."""
+        which = _DOMAIN if account_id is None else _ONE
+        said = {"domain": sender_domain} | ({} if account_id is None else {"account": account_id})
+        dimensions = (*PAIR, "mailbox_provider") if by_provider else PAIR
+        return self._evidence(which, as_of, said, dimensions)
+
+    def _pages(
+        self, which: str, as_of: datetime, said: dict[str, Any]
+    ) -> Iterator[list[tuple[Subject, Evidence]]]:
+        pages = -(-self._count(which, as_of, said) // self._page_subjects)
+        for page in range(pages):
+            condition = f"{which} AND {_PAGE_OF}"
+            yield self._evidence(condition, as_of, {**said, "pages": pages, "page": page}, PAIR)
+
+    def _count(self, which: str, as_of: datetime, said: dict[str, Any]) -> int:
+        query = (
+            f"SELECT uniq(account_id, sender_domain) FROM {self._layout.readable('rollup_hour')} WHERE cube = 'domain' "
+            "AND bucket >= toDateTime({as_of:UInt32}, 'UTC') - toIntervalDay(30) "
+            "AND toMonday(bucket) >= toMonday(toDateTime({as_of:UInt32}, 'UTC') - toIntervalDay(30)) "
+            f"AND {which}"
+        )
+        return int(self._rows(query, {**said, "as_of": _minute(as_of)})[0][0])
+
+    def _evidence(
+        self, which: str, as_of: datetime, said: dict[str, Any], dimensions: Sequence[str]
+    ) -> list[tuple[Subject, Evidence]]:
+        query = evidence_query(self._layout, which=which, dimensions=dimensions)
+        known = {**said, "as_of": _minute(as_of), "recent": self._representative_count}
+        found = []
+        for row in self._rows(query, known):
+            subject = Subject(*row[: len(dimensions)])
+            try:
+                found.append((subject, _evidence(row[len(dimensions) :])))
+            except DataError as error:  # rollups that are being repaired: the next look sees them whole
+                log.warning("evidence_unreadable", sender_domain=subject.sender_domain, reason=str(error))
+        return found
+
+    def current(
+        self, sender_domain: str | None = None, *, account_id: str | None = None, limit: int = 1_000_000
+    ) -> list[CurrentRow]:
+        """Return what is said of senders now, the worst first."""
+        said: dict[str, Any] = {"limit": limit}
+        conditions = ["mailbox_provider = ''"]
+        if sender_domain is not None:
+            conditions.append("sender_domain = {domain:String}")
+            said["domain"] = sender_domain
+        if account_id is not None:
+            conditions.append("account_id = {account:String}")
+            said["account"] = account_id
+        query = (
+            f"SELECT {', '.join(_CURRENT_NAMES)} FROM {self._layout.readable('reputation_current')} FINAL "
+            f"WHERE {' AND '.join(conditions)} "
+            "ORDER BY score IS NULL, score, outcome_count DESC, account_id, sender_domain LIMIT {limit:UInt64}"
+        )
+        return [CurrentRow(**dict(zip(_CURRENT_NAMES, row, strict=True))) for row in self._rows(query, said)]
+
+    def restore(self, partition: int, partitions: int) -> list[tuple[Subject, str]]:
+        """Return (subject, state) of every sender that a partition owns."""
+        query = (
+            "SELECT account_id, sender_domain, mailbox_provider, state "
+            f"FROM {self._layout.readable('reputation_current')} FINAL "
+            "WHERE owner_hash % {partitions:UInt64} = {partition:UInt64}"
+        )
+        rows = self._rows(query, {"partition": partition, "partitions": partitions})
+        return [(Subject(*row[:3]), row[3]) for row in rows]
+
+    def _rows(self, query: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+        with translated(self._where):
+            result = self._client.query(query, parameters=parameters, tz_mode="aware")
+        return list(result.result_rows)
+
+
+class ReputationWriter:
+    """Writes what was said; a repeat changes nothing. Every method blocks until the rows are stored.
+
+    Raises:
+        UnavailableError: Not stored, or not known whether it was: write again.
+        RefusedError: ClickHouse does not take the rows.
+    """
+
+    def __init__(self, client: Client, settings: Settings) -> None:
+        self._client = client
+        self._where = f"ClickHouse at {settings.clickhouse_url}"
+        self._layout = layout_of(settings)
+
+    def write(self, changes: Sequence[LogRow], rows: Sequence[CurrentRow]) -> None:
+        """Store changes, and then what is known now."""
+        self._insert("reputation_log", _LOG_NAMES, changes)
+        self._insert("reputation_current", _CURRENT_NAMES, rows)
+
+    def _insert(self, table: str, names: Sequence[str], rows: Sequence[Any]) -> None:
+        if not rows:
+            return
+        with translated(self._where):
+            self._client.insert(
+                self._layout.readable(table),
+                [astuple(row) for row in rows],
+                column_names=list(names),
+                settings={"async_insert": 0},
+            )
+
+
+_CURRENT_NAMES: Final = tuple(field.name for field in fields(CurrentRow))
+_LOG_NAMES: Final = tuple(field.name for field in fields(LogRow))
+_WIDTH: Final = len(COUNT_NAMES)
+
+
+def _evidence(row: Sequence[int]) -> Evidence:
+    windows = {
+        window: WindowCounts(
+            **dict(zip(COUNT_NAMES, row[place * _WIDTH : (place + 1) * _WIDTH], strict=True))
+        )
+        for place, window in enumerate(WINDOWS)
+    }
+    return Evidence(MappingProxyType(windows), peak_reporting_count=row[-1])
+
+
+def _minute(at: datetime) -> int:
+    return int(at.timestamp()) // _MINUTE_S * _MINUTE_S

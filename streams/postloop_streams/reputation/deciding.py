@@ -1,0 +1,164 @@
+"""What the evidence of some senders leads to: items to keep, events to publish, rows to store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from postloop.adapters.blocklist_policy import recipient_hash
+from postloop.adapters.partition_store import Item, PartitionStore
+from postloop.adapters.reputation_store import CurrentRow, LogRow, Subject
+from postloop.contracts.fields import moment
+from postloop.contracts.reputation import (
+    ReputationChangeV1,
+    kept_from_bytes,
+    kept_to_bytes,
+    reputation_change,
+    state_key,
+)
+from postloop.domain.reputation import (
+    Evidence,
+    ReputationPolicy,
+    ReputationState,
+    evaluate,
+    rate_of,
+    state_to_plain,
+)
+
+# A score moves with every mail and decides nothing: it is kept when it moved by so much, or after so long.
+SCORE_STEP: Final = 1.0
+KEEP_EVERY_MS: Final = 55 * 60_000
+
+
+@dataclass(slots=True)
+class Decisions:
+    """What is to be done, in this order: `intents` kept, `changes` told, rows stored, `items` kept.
+
+    Attributes:
+        intents: The items of those whose change is told, with the event in them: who finds one after a crash tells
+            it again, the same to the letter.
+    """
+
+    intents: list[Item] = field(default_factory=list)
+    changes: list[ReputationChangeV1] = field(default_factory=list)
+    logged: list[LogRow] = field(default_factory=list)
+    current: list[CurrentRow] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
+
+
+def decide(
+    store: PartitionStore,
+    found: Sequence[tuple[Subject, Evidence]],
+    *,
+    policy: ReputationPolicy,
+    now_ms: int,
+) -> Decisions:
+    """Return what the evidence of senders that a partition owns leads to."""
+    keys = [state_key(s.account_id, s.sender_domain, s.mailbox_provider) for s, _ in found]
+    known = store.get(keys)
+    decisions = Decisions()
+    for key, (subject, evidence) in zip(keys, found, strict=True):
+        value = known.get(key)
+        state = ReputationState() if value is None else kept_from_bytes(value)[0]
+        new, changes = evaluate(state, evidence, policy, now_ms)
+        if value is not None and not changes and not _is_worth_keeping(state, new):
+            continue
+        for change in changes:
+            event = reputation_change(
+                change,
+                account_id=subject.account_id,
+                sender_domain=subject.sender_domain,
+                mailbox_provider=subject.mailbox_provider or None,
+            )
+            decisions.changes.append(event)
+            decisions.logged.append(logged(event))
+            decisions.intents.append(Item(key, kept_to_bytes(new, event)))
+        decisions.current.append(_current(subject, evidence, new, policy))
+        decisions.items.append(Item(key, kept_to_bytes(new)))
+    return decisions
+
+
+def left_over(store: PartitionStore, *, prefix: str, limit: int) -> Decisions:
+    """Return what a worker that ended in the middle has left to tell."""
+    decisions, after = Decisions(), ""
+    while page := store.beginning(prefix, limit=limit, after=after):
+        after = page[-1][0]
+        for key, value in page:
+            state, event = kept_from_bytes(value)
+            if event is not None:
+                decisions.changes.append(event)
+                decisions.logged.append(logged(event))
+                # As if it was last looked at long ago: the next look stores the row of what is known now.
+                decisions.items.append(Item(key, kept_to_bytes(replace(state, at_ms=0))))
+    return decisions
+
+
+def owner_of(sender_domain: str, partitions: int) -> int:
+    """Return the partition that owns a sender domain."""
+    return recipient_hash(sender_domain) % partitions
+
+
+def logged(event: ReputationChangeV1) -> LogRow:
+    """Return the row of an event."""
+    before = event.before
+    return LogRow(
+        event_id=event.event_id,
+        account_id=event.account_id,
+        sender_domain=event.sender_domain,
+        mailbox_provider=event.mailbox_provider or "",
+        at=event.at,
+        before_score=None if before is None else before.score,
+        before_grade="" if before is None else before.grade,
+        after_score=event.after.score,
+        after_grade=event.after.grade,
+        recommendation=event.recommendation,
+        factors=json.dumps([factor.model_dump() for factor in event.factors]),
+    )
+
+
+def _is_worth_keeping(before: ReputationState, after: ReputationState) -> bool:
+    if after.at_ms - before.at_ms >= KEEP_EVERY_MS:
+        return True
+    if replace(after, at_ms=0, standing=before.standing) != replace(before, at_ms=0):
+        return True
+    if before.standing.grade != after.standing.grade:
+        return True
+    old, new = before.standing.score, after.standing.score
+    return old != new if old is None or new is None else abs(old - new) >= SCORE_STEP
+
+
+def _current(
+    subject: Subject, evidence: Evidence, state: ReputationState, policy: ReputationPolicy
+) -> CurrentRow:
+    counts = evidence.counts("30d")
+    rates = {
+        name: rate_of(bad_count=bad, base_count=base, z=policy.bound_z)
+        for name, (bad, base) in {
+            "complaint": counts.share_of("complaints"),
+            "hard_bounce": counts.share_of("hard_bounces"),
+            "refusal": counts.share_of("refusals"),
+        }.items()
+    }
+    return CurrentRow(
+        account_id=subject.account_id,
+        sender_domain=subject.sender_domain,
+        mailbox_provider=subject.mailbox_provider,
+        owner_hash=recipient_hash(subject.sender_domain),
+        at=moment(state.at_ms),
+        score=state.standing.score,
+        grade=state.standing.grade,
+        recommendation=state.recommendation,
+        outcome_count=counts.outcome_count,
+        complaint_rate=rates["complaint"].rate,
+        complaint_low=rates["complaint"].low,
+        complaint_high=rates["complaint"].high,
+        hard_bounce_rate=rates["hard_bounce"].rate,
+        hard_bounce_low=rates["hard_bounce"].low,
+        hard_bounce_high=rates["hard_bounce"].high,
+        refusal_rate=rates["refusal"].rate,
+        refusal_low=rates["refusal"].low,
+        refusal_high=rates["refusal"].high,
+        state=json.dumps(state_to_plain(state)),
+    )

@@ -1,0 +1,248 @@
+"""The partitions that a worker owns between two rebalances: opened, looked at again and again, and closed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final, Protocol
+
+import structlog
+
+from postloop.adapters.clock import utc_now
+from postloop.adapters.errors import RefusedError, UnavailableError
+from postloop.adapters.health_server import HealthState
+from postloop.adapters.metrics import ReputationMetrics
+from postloop.adapters.partition_store import PartitionStore
+from postloop.adapters.reputation_store import Subject
+from postloop.contracts.fields import milliseconds
+from postloop.contracts.reputation import KEY_PREFIX, kept_from_bytes, split_key
+from postloop.domain.reputation import Evidence, ReputationPolicy
+from postloop_streams.patience import AbandonedError
+from postloop_streams.reputation.deciding import Decisions, decide, left_over, owner_of
+from postloop_streams.reputation.publishing import Publisher
+
+log = structlog.stdlib.get_logger("postloop.reputation")
+
+Found = list[tuple[Subject, Evidence]]
+
+# Windows move on and latecomers arrive: everybody is looked at so often, whether there is news or not.
+SWEEP_EVERY_S: Final = 3600.0
+# Rows are stored this long after they were cut at most, as a rule; the sweep finds the others.
+OVERLAP: Final = timedelta(seconds=30)
+# The minute that runs counts as well.
+_RUNNING: Final = timedelta(minutes=1)
+_IDLE_S: Final = 0.2
+_PAUSE_S: Final = 1.0
+_CLOSING_S: Final = 4.0
+_PAGE: Final = 5_000
+_NOTHING: Final = Evidence({})
+
+
+class EvidenceReader(Protocol):
+    """Reads evidence in pages; blocks."""
+
+    def all_evidence(self, as_of: datetime) -> Iterator[Found]: ...
+
+    def news(self, as_of: datetime, *, since: datetime) -> Iterator[Found]: ...
+
+
+@dataclass
+class _Assignment:
+    numbers: frozenset[int]
+    stores: dict[int, PartitionStore] = field(default_factory=dict)
+    is_closed: bool = False
+
+
+class Watcher:
+    """One worker's sender domains.
+
+    Attributes:
+        partitions: Of the changelog; set before the first assignment.
+
+    Args:
+        open_stores: Makes the stores of partitions, complete; returns how many senders were restored as well.
+        interval_s: News is looked for so often.
+        fail: Called once with the reason when the role must not go on.
+    """
+
+    def __init__(
+        self,
+        reader: EvidenceReader,
+        *,
+        open_stores: Callable[[Iterable[int]], Awaitable[tuple[dict[int, PartitionStore], int]]],
+        publisher: Publisher,
+        policy: ReputationPolicy,
+        interval_s: float,
+        metrics: ReputationMetrics,
+        health: HealthState,
+        fail: Callable[[str], None],
+    ) -> None:
+        self._reader = reader
+        self._open_stores = open_stores
+        self._publisher = publisher
+        self._policy = policy
+        self._interval_s = interval_s
+        self._metrics = metrics
+        self._health = health
+        self._fail = fail
+        self._assignment: _Assignment | None = None
+        self._serving: asyncio.Task[None] | None = None
+        self.partitions = 0
+
+    async def assign(self, numbers: Collection[int]) -> None:
+        """Own these partitions from now on. Returns at once."""
+        await self.revoke()
+        self._assignment = _Assignment(frozenset(numbers))
+        self._serving = asyncio.create_task(self._serve(self._assignment), name="reputation-serve")
+
+    async def revoke(self) -> None:
+        """Own nothing any more; what is under way is left to the next owner, who finds what was meant to be told."""
+        assignment, serving = self._assignment, self._serving
+        self._assignment = self._serving = None
+        if assignment is None or serving is None:
+            return
+        assignment.is_closed = True
+        _, pending = await asyncio.wait({serving}, timeout=_CLOSING_S)
+        if pending:
+            serving.cancel()
+            await asyncio.wait({serving}, timeout=_PAUSE_S)
+            log.warning("work_abandoned", waited_s=_CLOSING_S)
+        for store in assignment.stores.values():
+            store.close()
+
+    async def _serve(self, assignment: _Assignment) -> None:
+        try:
+            await self._open(assignment)
+            await self._look_again(assignment)
+        except AbandonedError:
+            return
+        except Exception as error:  # a fault of ours: whoever starts next begins where this ended
+            log.exception("reputation_failed")
+            self._fail(f"{type(error).__name__}: {error}")
+
+    async def _open(self, assignment: _Assignment) -> None:
+        self._health.set("partitions", False, "reading what was said of senders")
+        while not assignment.is_closed:
+            try:
+                stores, restored = await self._open_stores(sorted(assignment.numbers))
+            except (UnavailableError, RefusedError) as error:
+                self._wait("partitions", error)
+                await asyncio.sleep(_PAUSE_S)
+                continue
+            assignment.stores = stores
+            self._metrics.reputation_restored_senders.inc(restored)
+            for number, store in stores.items():
+                found = await asyncio.to_thread(left_over, store, prefix=KEY_PREFIX, limit=_PAGE)
+                await self._finish(number, store, found)
+            self._health.set("partitions", True)
+            log.info("partitions_opened", count=len(stores), restored=restored)
+            return
+
+    async def _look_again(self, assignment: _Assignment) -> None:
+        """Look at everybody first and every hour, and at those with news in between."""
+        since, news_at_s, sweep_at_s = utc_now() - OVERLAP, 0.0, 0.0
+        sweep: _Sweep | None = None
+        while not assignment.is_closed:
+            now_s = time.monotonic()
+            try:
+                if now_s >= news_at_s:
+                    news_at_s, began_at = now_s + self._interval_s, utc_now()
+                    await self._take_all(assignment, self._reader.news(began_at + _RUNNING, since=since))
+                    since = began_at - OVERLAP
+                    self._metrics.reputation_look_seconds.set(time.monotonic() - now_s)
+                elif sweep is not None:
+                    sweep = await self._sweep_on(assignment, sweep)
+                elif now_s >= sweep_at_s:
+                    sweep_at_s = now_s + SWEEP_EVERY_S
+                    sweep = _Sweep(self._reader.all_evidence(utc_now() + _RUNNING))
+                else:
+                    await asyncio.sleep(_IDLE_S)
+                self._health.set("clickhouse", True)
+                self._health.beat()
+            except (UnavailableError, RefusedError) as error:
+                sweep, sweep_at_s = None, 0.0
+                self._wait("clickhouse", error)
+                await asyncio.sleep(_PAUSE_S)
+
+    async def _take_all(self, assignment: _Assignment, pages: Iterator[Found]) -> None:
+        while (page := await asyncio.to_thread(next, pages, None)) is not None and not assignment.is_closed:
+            await self._take(assignment, page)
+            self._health.beat()
+
+    async def _sweep_on(self, assignment: _Assignment, sweep: _Sweep) -> _Sweep | None:
+        """Look at the next page of everybody, at last at those who have sent nothing for 30 days."""
+        page = await asyncio.to_thread(next, sweep.pages, None)
+        if page is not None:
+            sweep.seen.update(subject for subject, _ in page)
+            await self._take(assignment, page)
+            return sweep
+        for store in assignment.stores.values():
+            silent = await asyncio.to_thread(_silent, store, sweep.seen)
+            await self._take(assignment, [(subject, _NOTHING) for subject in silent])
+        self._metrics.reputation_senders.set(
+            sum(store.count(KEY_PREFIX) for store in assignment.stores.values())
+        )
+        return None
+
+    async def _take(self, assignment: _Assignment, found: Sequence[tuple[Subject, Evidence]]) -> None:
+        by_partition: defaultdict[int, Found] = defaultdict(list)
+        for subject, evidence in found:
+            by_partition[owner_of(subject.sender_domain, self.partitions)].append((subject, evidence))
+        now_ms = milliseconds(utc_now())
+        for number, store in assignment.stores.items():
+            mine = by_partition.get(number)
+            if mine and not assignment.is_closed:
+                decisions = await asyncio.to_thread(
+                    partial(decide, store, mine, policy=self._policy, now_ms=now_ms)
+                )
+                self._metrics.reputation_evaluations_total.inc(len(mine))
+                await self._finish(number, store, decisions)
+
+    async def _finish(self, number: int, store: PartitionStore, decisions: Decisions) -> None:
+        """Do what was decided. After a crash anywhere in here the next owner tells the same, with the same ids."""
+        if not decisions.items:
+            return
+        if decisions.intents:
+            await self._publisher.keep(number, decisions.intents)
+        if decisions.changes:
+            await self._publisher.tell(decisions.changes)
+        await self._publisher.store(decisions.logged, decisions.current)
+        await self._publisher.keep(number, decisions.items)
+        await asyncio.to_thread(store.apply, decisions.items)
+        for change in decisions.changes:
+            self._metrics.reputation_changes_total.labels(grade=change.after.grade).inc()
+            log.info(
+                "reputation_changed",
+                account_id=change.account_id,
+                sender_domain=change.sender_domain,
+                grade=change.after.grade,
+                recommendation=change.recommendation,
+            )
+
+    def _wait(self, part: str, error: Exception) -> None:
+        self._health.set(part, False, str(error))
+        self._health.beat()
+        log.warning("reputation_waits", part=part, reason=str(error))
+
+
+@dataclass
+class _Sweep:
+    pages: Iterator[Found]
+    seen: set[Subject] = field(default_factory=set)
+
+
+def _silent(store: PartitionStore, seen: set[Subject]) -> list[Subject]:
+    """Return those of whom something is said and nothing is counted any more."""
+    silent, after = [], ""
+    while page := store.beginning(KEY_PREFIX, limit=_PAGE, after=after):
+        after = page[-1][0]
+        for key, value in page:
+            subject = Subject(*split_key(key))
+            if subject not in seen and kept_from_bytes(value)[0].standing.grade != "unknown":
+                silent.append(subject)
+    return silent

@@ -1,0 +1,207 @@
+"""The evidence that ClickHouse adds up is the evidence that the events make in plain Python; on the real engine."""
+
+import random
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from postloop.adapters.reputation_store import CurrentRow, LogRow, ReputationReader, ReputationWriter, Subject
+from postloop.contracts.fields import milliseconds
+from postloop.domain.providers import REPORTS_COMPLAINTS
+from postloop.domain.reputation import HOUR_MS, Bucket, Evidence, WindowCounts, evidence_at, refusal_kind
+from tests.support.database import Database, Row, event, migrated_database
+
+NOW = datetime.now(UTC).replace(second=41, microsecond=0)
+AS_OF = NOW.replace(second=0) + timedelta(minutes=1)
+RECENT = 60
+MINUTE_MS = 60_000
+FATES = ["accepted", "rejected", "suppressed", "delivered", "delivered", "delivered", "deferral"]
+FATES += ["hard_bounce", "soft_bounce", "complaint", "not_spam", "unsubscribe", "human"]
+REASONS = {
+    "hard_bounce": ["user_unknown", "sender_blocked", "auth_failure"],
+    "soft_bounce": ["mailbox_full", "spam_content", "rate_limited", "too_large", "auth_failure"],
+    "deferral": ["rate_limited"],
+}
+PLAIN = {
+    "rejected": "rejected_count",
+    "suppressed": "suppressed_count",
+    "accepted": "send_count",
+    "unsubscribe": "unsubscribe_count",
+    "hard_bounce": "hard_bounce_count",
+    "soft_bounce": "soft_bounce_count",
+}
+
+
+def mail(count: int, *, seed: int) -> list[Row]:
+    """Return events of some senders, most of them lately, some older than every window or ahead of the clock."""
+    chance = random.Random(seed)
+    rows = []
+    for number in range(count):
+        back_s = chance.choice([3_600, 86_400, 8 * 86_400, 31 * 86_400]) * chance.random()
+        fate = chance.choice(FATES)
+        reason = chance.choice(REASONS.get(fate, [""]))
+        provider = chance.choice(["gmail", "yahoo", "comcast"])
+        rows.append(
+            event(
+                fate,
+                AS_OF - timedelta(seconds=back_s - 20),
+                account_id=chance.choice(["acme", "zeta"]),
+                sender_domain=chance.choice(["a.example", "b.example"]),
+                mailbox_provider=provider,
+                reports_complaints=provider in REPORTS_COMPLAINTS,
+                reason=reason,
+                fault="sender" if reason and refusal_kind(reason) else "",
+                hard=fate == "hard_bounce",
+                campaign_id=chance.choice(["", "c"]),
+                stored_at=NOW - timedelta(hours=number % 2),
+            )
+        )
+    return rows
+
+
+def counted(row: Row) -> WindowCounts:
+    """Return what one event counts."""
+    outcome, reports = row["outcome"], row["reports_complaints"]
+    counts: dict[str, int] = {}
+    if outcome in PLAIN:
+        counts[PLAIN[outcome]] = 1
+    if outcome == "delivered":
+        counts |= {"delivered_count": 1, "reporting_delivered_count": int(reports)}
+    if outcome == "complaint":
+        counts["complaint_count"] = int(reports)
+    if outcome in ("hard_bounce", "soft_bounce") and (kind := refusal_kind(row["reason"])):
+        counts[f"{kind}_refusal_count"] = 1
+    return WindowCounts(**counts)
+
+
+def plain(rows: list[Row]) -> Evidence:
+    """Return the evidence by the rules alone: short windows by minutes, long ones by hours."""
+
+    def by(length_ms: int) -> Evidence:
+        buckets = [
+            Bucket(milliseconds(row["occurred_at"]) // length_ms * length_ms, counted(row)) for row in rows
+        ]
+        return evidence_at(buckets, now_ms=milliseconds(AS_OF), representative_count=RECENT)
+
+    minutes, hours = by(MINUTE_MS), by(HOUR_MS)
+    windows: Any = {name: minutes.counts(name) for name in ("1h", "24h")} | {  # type: ignore[arg-type]
+        name: hours.counts(name)  # type: ignore[arg-type]
+        for name in ("7d", "30d", "recent")
+    }
+    return Evidence(windows, peak_reporting_count=hours.peak_reporting_count)
+
+
+def same(found: Evidence, wanted: Evidence) -> bool:
+    return (
+        dict(found.windows) == dict(wanted.windows)
+        and found.peak_reporting_count == wanted.peak_reporting_count
+    )
+
+
+@pytest.fixture(scope="module")
+def rows() -> list[Row]:
+    return mail(4_000, seed=6)
+
+
+@pytest.fixture(scope="module")
+def db(rows: list[Row]) -> Database:
+    database = migrated_database()
+    database.insert(rows)
+    return database
+
+
+@pytest.fixture
+def reader(db: Database) -> ReputationReader:
+    return ReputationReader(db.client, db.settings, representative_count=RECENT, page_subjects=2)
+
+
+def test_the_evidence_of_everybody_is_what_the_events_say(reader: ReputationReader, rows: list[Row]) -> None:
+    of: defaultdict[Subject, list[Row]] = defaultdict(list)
+    for row in rows:
+        of[Subject(row["account_id"], row["sender_domain"])].append(row)
+
+    found = [one for page in reader.all_evidence(AS_OF) for one in page]
+
+    assert sorted(subject for subject, _ in found) == sorted(of)
+    for subject, evidence in found:
+        assert same(evidence, plain(of[subject])), subject
+        assert evidence.counts("recent") != evidence.counts("30d")
+
+
+def test_the_evidence_by_provider_is_what_the_events_say(reader: ReputationReader, rows: list[Row]) -> None:
+    found = reader.evidence_of("acme", "a.example", as_of=AS_OF, by_provider=True)
+
+    assert [subject.mailbox_provider for subject, _ in found] == ["comcast", "gmail", "yahoo"]
+    for subject, evidence in found:
+        mine = [
+            row
+            for row in rows
+            if (row["account_id"], row["sender_domain"], row["mailbox_provider"])
+            == (subject.account_id, subject.sender_domain, subject.mailbox_provider)
+        ]
+        assert same(evidence, plain(mine)), subject
+
+
+def test_only_who_has_news_is_evaluated() -> None:
+    db = migrated_database()
+    reader = ReputationReader(db.client, db.settings)
+    old, new = NOW - timedelta(minutes=10), NOW - timedelta(seconds=5)
+    db.insert(
+        [
+            event("delivered", new, sender_domain="quiet.example", stored_at=old),
+            event("delivered", old, sender_domain="busy.example", stored_at=new),
+        ]
+    )
+
+    found = [s for page in reader.news(AS_OF, since=NOW - timedelta(seconds=30)) for s, _ in page]
+
+    assert found == [Subject("acme", "busy.example")]
+
+
+def test_what_is_written_twice_is_read_once(db: Database) -> None:
+    reader, writer = ReputationReader(db.client, db.settings), ReputationWriter(db.client, db.settings)
+    change = LogRow(
+        event_id="e1",
+        account_id="acme",
+        sender_domain="a.example",
+        mailbox_provider="",
+        at=NOW,
+        before_score=None,
+        before_grade="",
+        after_score=31.2,
+        after_grade="bad",
+        recommendation="pause",
+        factors="[]",
+    )
+    row = current(at=NOW, grade="bad", score=31.2)
+    for _ in range(2):
+        writer.write([change], [current(at=NOW - timedelta(minutes=1), grade="low", score=45.0), row])
+
+    assert reader.current() == [row]
+    assert reader.restore(0, 1) == [(Subject("acme", "a.example"), "{}")]
+    (seen,) = db.query("SELECT * FROM v_domain_reputation")
+    assert (seen["grade"], seen["score"], seen["mailbox_provider"]) == ("bad", 31.2, None)
+    (told,) = db.query("SELECT * FROM v_reputation_changes")
+    assert (told["before_grade"], told["after_grade"], told["recommendation"]) == (None, "bad", "pause")
+
+
+def current(**fields: Any) -> CurrentRow:
+    rates = {
+        f"{name}_{part}": 0.01
+        for name in ("complaint", "hard_bounce", "refusal")
+        for part in ("rate", "low", "high")
+    }
+    values: dict[str, Any] = {
+        "account_id": "acme",
+        "sender_domain": "a.example",
+        "mailbox_provider": "",
+        "owner_hash": 7,
+        "recommendation": "pause",
+        "outcome_count": 10_000,
+        "state": "{}",
+        **rates,
+        **fields,
+    }
+    return CurrentRow(**values)
