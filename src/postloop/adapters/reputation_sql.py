@@ -68,6 +68,21 @@ def evidence_query(layout: Layout, *, which: str, dimensions: Sequence[str] = PA
     return f"SELECT {dims}, {summed} FROM ({parts}) AS p GROUP BY {dims} ORDER BY {dims}"
 
 
+def daily_query(layout: Layout) -> str:
+    """Return the query for (account, sender domain, day, then each of `COUNT_NAMES`) of whole UTC days, in that order.
+
+    Parameters of the query: `from` and `to`, dates; the last one is excluded.
+    """
+    sums = ", ".join(f"toInt64(greatest({_sum(name)}, 0)) AS {name}" for name in COUNT_NAMES)
+    return (
+        f"SELECT account_id, sender_domain, toDate(bucket) AS day, {sums} "
+        f"FROM {layout.readable('rollup_hour')} AS r WHERE cube IN ('domain', 'bounce') "
+        "AND bucket >= {from:Date} AND bucket < {to:Date} "
+        "AND toMonday(bucket) >= toMonday({from:Date}) AND toMonday(bucket) <= toMonday({to:Date}) "
+        "GROUP BY account_id, sender_domain, day ORDER BY account_id, sender_domain, day"
+    )
+
+
 def _minutes(layout: Layout, which: str, dims: str) -> str:
     """Return rows with the windows 1h and 24h, and nothing in the others."""
     begin = f"{_AS_OF} - toIntervalHour(24)"

@@ -21,6 +21,7 @@ from postloop.cli import (
     migrate,
     reclassify,
     reconcile,
+    reputation,
     schemas,
     simulate,
     topics,
@@ -54,6 +55,7 @@ webhook.register(app)
 config.register(app)
 doctor.register(app)
 domain.register(app)
+reputation.register(app)
 simulate.register(app)
 verify.register(app)
 import_events.register(app)
