@@ -85,7 +85,7 @@ def test_views_read_all_shards_and_feeds_read_their_own() -> None:
     views = [text for text in texts if "CREATE OR REPLACE VIEW" in text]
     feeds = [text for text in texts if "MATERIALIZED VIEW" in text]
     assert views
-    tables = r"(?:FROM|JOIN) ((?:rollup|blocklist|events|delivery|webhook)\w*)"
+    tables = r"(?:FROM|JOIN) ((?:rollup|blocklist|events|delivery|reputation|webhook)\w*)"
     assert all(re.findall(tables, text) for text in views)
     assert all(name.endswith("_all") for text in views for name in re.findall(tables, text))
     assert len(feeds) == 2
