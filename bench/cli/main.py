@@ -17,6 +17,7 @@ from bench.cli import (
     memory,
     recovery,
     reputation,
+    reputation_role,
     run,
     webhook_http,
 )
@@ -34,6 +35,7 @@ classify.register(app)
 blocklist.register(app)
 webhook_http.register(app)
 reputation.register(app)
+reputation_role.register(app)
 gate.register(app)
 chart.register(app)
 

@@ -1,8 +1,11 @@
 """The evidence that ClickHouse adds up is the evidence that the events make in plain Python; on the real engine."""
 
+import json
+import os
 import random
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +13,16 @@ import pytest
 from postloop.adapters.reputation_store import CurrentRow, LogRow, ReputationReader, ReputationWriter, Subject
 from postloop.contracts.fields import milliseconds
 from postloop.domain.providers import REPORTS_COMPLAINTS
-from postloop.domain.reputation import HOUR_MS, Bucket, Evidence, WindowCounts, evidence_at, refusal_kind
+from postloop.domain.reputation import (
+    DAY_MS,
+    HOUR_MS,
+    Bucket,
+    Evidence,
+    WindowCounts,
+    evidence_at,
+    refusal_kind,
+)
+from tests.support.command_line import run_postloop
 from tests.support.database import Database, Row, event, migrated_database
 
 NOW = datetime.now(UTC).replace(second=41, microsecond=0)
@@ -205,3 +217,41 @@ def current(**fields: Any) -> CurrentRow:
         **fields,
     }
     return CurrentRow(**values)
+
+
+def test_the_days_of_a_backtest_are_what_the_events_say(reader: ReputationReader, rows: list[Row]) -> None:
+    first, last = (AS_OF - timedelta(days=9)).date(), AS_OF.date()
+
+    found = dict(reader.daily(first, last))
+
+    wanted: defaultdict[tuple[Subject, int], WindowCounts] = defaultdict(WindowCounts)
+    for row in rows:
+        if first <= row["occurred_at"].date() < last:
+            day_ms = milliseconds(row["occurred_at"]) // DAY_MS * DAY_MS
+            wanted[Subject(row["account_id"], row["sender_domain"]), day_ms] += counted(row)
+    seen = {(subject, day.start_ms): day.counts for subject, days in found.items() for day in days}
+    assert seen == wanted
+
+
+def test_the_command_shows_where_a_policy_would_have_differed(tmp_path: Path) -> None:
+    db = migrated_database()
+    day = (NOW - timedelta(days=5)).replace(hour=12)
+    db.insert(
+        [event("delivered", day, sender_domain="a.example") for _ in range(300)]
+        + [event("hard_bounce", day, sender_domain="a.example", hard=True) for _ in range(25)]
+    )
+    policy = tmp_path / "strict.toml"
+    policy.write_text("[hard_bounces]\nwarning_rate = 0.01\ncritical_rate = 0.02\n")
+    said = {"CLICKHOUSE_URL": db.settings.clickhouse_url, "CLICKHOUSE_DATABASE": db.name}
+    ends = ("--from", f"{day - timedelta(days=2):%Y-%m-%dT00:00:00Z}", "--to", f"{NOW:%Y-%m-%dT00:00:00Z}")
+
+    answer = run_postloop(
+        *("reputation", "backtest", "--policy", str(policy), *ends, "--json"),
+        env={**os.environ, **{f"POSTLOOP_{name}": value for name, value in said.items()}},
+        cwd=tmp_path,
+    )
+
+    assert answer.returncode == 0, answer.stderr
+    (change,) = [json.loads(line) for line in answer.stdout.splitlines()]
+    assert (change["day"], change["grade_by_policy"]) == (day.date().isoformat(), "bad")
+    assert change["grade"] in ("low", "medium")

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, Final
 
 from clickhouse_connect.driver.client import Client
@@ -98,7 +98,7 @@ class DomainReader:
         return [Latency(**dict(zip(names, row, strict=True))) for row in rows]
 
     def days(self, account_id: str, sender_domain: str) -> list[Day]:
-        """Return the last days that have mail, in order."""
+        """Return the days up to the last one with mail, in order; nothing when there was none lately."""
         sums = ", ".join(
             f"toUInt64(greatest(sum(r.{name}), 0))"
             for name in ("delivered_count", "hard_bounce_count", "complaint_count")
@@ -107,7 +107,10 @@ class DomainReader:
             f"SELECT toDate(bucket) AS day, {sums} FROM {self._hours} AS r WHERE cube = 'domain' AND {_ONE} "
             f"AND bucket >= today() - {DAYS - 1} GROUP BY day ORDER BY day"
         )
-        return [Day(*row) for row in self._rows(query, account_id, sender_domain)]
+        found = {row[0]: Day(*row) for row in self._rows(query, account_id, sender_domain)}
+        last = max(found, default=date.min)
+        wanted = [last - timedelta(days=back) for back in range(DAYS - 1, -1, -1)] if found else []
+        return [found.get(day, Day(day, 0, 0, 0)) for day in wanted]
 
     def pools(self, account_id: str, sender_domain: str) -> list[PoolChange]:
         """Return how each pool changed. A dedicated one is not compared with anybody."""

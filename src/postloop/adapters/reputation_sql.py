@@ -20,7 +20,7 @@ from postloop.domain.reputation.windows import COMPLAINT_LAG_DAYS
 PAIR: Final = ("account_id", "sender_domain")
 WINDOWS: Final[tuple[WindowName, ...]] = ("1h", "24h", "7d", "30d", "recent")
 _AS_OF: Final = "toDateTime({as_of:UInt32}, 'UTC')"
-_OUTCOMES: Final = "delivered_count + hard_bounce_count + soft_bounce_count"
+_OUTCOMES: Final = "day_delivered_count + day_hard_bounce_count + day_soft_bounce_count"
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -68,6 +68,21 @@ def evidence_query(layout: Layout, *, which: str, dimensions: Sequence[str] = PA
     return f"SELECT {dims}, {summed} FROM ({parts}) AS p GROUP BY {dims} ORDER BY {dims}"
 
 
+def daily_query(layout: Layout) -> str:
+    """Return the query for (account, sender domain, day, then each of `COUNT_NAMES`) of whole UTC days, in that order.
+
+    Parameters of the query: `from` and `to`, dates; the last one is excluded.
+    """
+    sums = ", ".join(f"toInt64(greatest({_sum(name)}, 0)) AS {name}" for name in COUNT_NAMES)
+    return (
+        f"SELECT account_id, sender_domain, toDate(bucket) AS day, {sums} "
+        f"FROM {layout.readable('rollup_hour')} AS r WHERE cube IN ('domain', 'bounce') "
+        "AND bucket >= {from:Date} AND bucket < {to:Date} "
+        "AND toMonday(bucket) >= toMonday({from:Date}) AND toMonday(bucket) <= toMonday({to:Date}) "
+        "GROUP BY account_id, sender_domain, day ORDER BY account_id, sender_domain, day"
+    )
+
+
 def _minutes(layout: Layout, which: str, dims: str) -> str:
     """Return rows with the windows 1h and 24h, and nothing in the others."""
     begin = f"{_AS_OF} - toIntervalHour(24)"
@@ -88,32 +103,24 @@ def _days(layout: Layout, which: str, dims: str) -> str:
     begin = f"{_AS_OF} - toIntervalDay(30)"
     week = f"{_AS_OF} - toIntervalDay(7)"
     by_day = ", ".join(
-        f"{_sum(name)} AS {name}, {_sum_since(name, week)} AS week_{name}" for name in COUNT_NAMES
+        f"{_sum(name)} AS day_{name}, {_sum_since(name, week)} AS week_{name}" for name in COUNT_NAMES
     )
     days = (
         f"SELECT {dims}, toDate(bucket) AS day, {by_day} FROM {layout.readable('rollup_hour')} AS r "
         f"WHERE {_rows(begin, 'toMonday', which)} GROUP BY {dims}, day"
     )
-    # The oldest day that is needed: how many outcomes the newer ones have is less than asked for.
-    arrays = (
-        f"arrayReverseSort(groupArray((day, {_OUTCOMES}))) AS seen, "
-        "arrayReduceInRanges('sum', arrayMap(n -> (1, n), arrayEnumerate(seen)), seen.2) AS reached, "
-        "seen[arrayCount(total -> total < {recent:UInt32}, arrayPopBack(reached)) + 1].1 AS oldest"
+    # A day is needed as long as the newer ones have fewer outcomes than are asked for.
+    newer = (
+        f"sum({_OUTCOMES}) OVER (PARTITION BY {dims} ORDER BY day DESC "
+        "ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS newer"
     )
-    kept = ", ".join(f"groupArray(({name}, day)) AS all_{name}" for name in COUNT_NAMES)
     lag_day = f"toDate({_AS_OF} - toIntervalSecond(1)) - {COMPLAINT_LAG_DAYS}"
-    sums = ", ".join(f"sum({name}) AS month_{name}, sum(week_{name}) AS seven_{name}" for name in COUNT_NAMES)
-    peak = f"maxIf(reporting_delivered_count, day >= {lag_day}) AS peak"
-    folded = f"SELECT {dims}, {arrays}, {kept}, {sums}, {peak} FROM ({days}) GROUP BY {dims}"
-    made = {_named("30d", name): f"month_{name}" for name in COUNT_NAMES}
-    made |= {_named("7d", name): f"seven_{name}" for name in COUNT_NAMES}
-    made |= {
-        _named("recent", name): f"arraySum(arrayMap(one -> if(one.2 >= oldest, one.1, 0), all_{name}))"
-        for name in COUNT_NAMES
-    }
-    made["peak_reporting_count"] = "peak"
-    listed = ", ".join(f"toInt64({made.get(name, '0')}) AS {name}" for name in columns())
-    return f"SELECT {dims}, {listed} FROM ({folded})"
+    made = {_named("30d", name): f"sum(day_{name})" for name in COUNT_NAMES}
+    made |= {_named("7d", name): f"sum(week_{name})" for name in COUNT_NAMES}
+    made |= {_named("recent", name): f"sumIf(day_{name}, newer < {{recent:UInt32}})" for name in COUNT_NAMES}
+    made["peak_reporting_count"] = f"maxIf(day_reporting_delivered_count, day >= {lag_day})"
+    listed = ", ".join(f"{made.get(name, 'toInt64(0)')} AS {name}" for name in columns())
+    return f"SELECT {dims}, {listed} FROM (SELECT *, {newer} FROM ({days})) GROUP BY {dims}"
 
 
 def _rows(begin: str, day_of: str, which: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
-from datetime import datetime
+from datetime import UTC, date, datetime, time
+from itertools import groupby
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -15,10 +16,10 @@ from clickhouse_connect.driver.client import Client
 from postloop.adapters.clickhouse import translated
 from postloop.adapters.migration_render import Layout
 from postloop.adapters.migrations import layout_of
-from postloop.adapters.reputation_sql import PAIR, WINDOWS, evidence_query
+from postloop.adapters.reputation_sql import PAIR, WINDOWS, daily_query, evidence_query
 from postloop.contracts.fields import milliseconds
 from postloop.domain.errors import DataError
-from postloop.domain.reputation import DEFAULT_REPUTATION_POLICY, Evidence, WindowCounts
+from postloop.domain.reputation import DEFAULT_REPUTATION_POLICY, DailyCounts, Evidence, WindowCounts
 from postloop.domain.reputation.counts import COUNT_NAMES
 from postloop.settings import Settings
 
@@ -163,6 +164,16 @@ class ReputationReader:
                 log.warning("evidence_unreadable", sender_domain=subject.sender_domain, reason=str(error))
         return found
 
+    def daily(self, from_day: date, to_day: date) -> Iterator[tuple[Subject, list[DailyCounts]]]:
+        """Yield the counts by UTC day of each pair of account and sender domain; `to_day` is excluded.
+
+        Rows come in blocks: memory holds some thousand days, however many there are.
+        """
+        query, said = daily_query(self._layout), {"from": from_day, "to": to_day}
+        with translated(self._where), self._client.query_rows_stream(query, parameters=said) as rows:
+            for (account_id, sender_domain), days in groupby(rows, lambda row: row[:2]):
+                yield Subject(account_id, sender_domain), [_day(row[2], row[3:]) for row in days]
+
     def current(
         self, sender_domain: str | None = None, *, account_id: str | None = None, limit: int = 1_000_000
     ) -> list[CurrentRow]:
@@ -241,6 +252,11 @@ def _evidence(row: Sequence[int]) -> Evidence:
         for place, window in enumerate(WINDOWS)
     }
     return Evidence(MappingProxyType(windows), peak_reporting_count=row[-1])
+
+
+def _day(day: date, counts: Sequence[int]) -> DailyCounts:
+    begin = datetime.combine(day, time(), tzinfo=UTC)
+    return DailyCounts(milliseconds(begin), WindowCounts(**dict(zip(COUNT_NAMES, counts, strict=True))))
 
 
 def _minute(at: datetime) -> int:

@@ -21,6 +21,7 @@ from postloop.cli import (
     migrate,
     reclassify,
     reconcile,
+    reputation,
     schemas,
     simulate,
     topics,
@@ -58,6 +59,7 @@ webhook_sending.register(webhook.webhook)
 config.register(app)
 doctor.register(app)
 domain.register(app)
+reputation.register(app)
 simulate.register(app)
 verify.register(app)
 import_events.register(app)

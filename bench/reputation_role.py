@@ -1,0 +1,109 @@
+"""One look at every sender domain: ClickHouse adds up, Python decides. Time and memory, without a broker."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import psutil
+
+from bench.stack import Store, clickhouse
+from postloop.adapters.clickhouse import translated
+from postloop.adapters.partition_store import PartitionStore
+from postloop.adapters.reputation_store import ReputationReader
+from postloop.domain.reputation import DEFAULT_REPUTATION_POLICY
+from postloop.settings import Settings
+from postloop_streams.reputation.deciding import decide
+
+DAYS: Final = 25
+_DOMAINS_AT_ONCE: Final = 10_000
+_KIB: Final = 1024
+# The mail of a day in one hour, to two providers of which one reports complaints; every fiftieth domain is bad.
+_ROLLED: Final = """INSERT INTO {table} (cube, bucket, account_id, sender_domain, mailbox_provider, event_count,
+    delivered_count, reporting_delivered_count, hard_bounce_count, complaint_count)
+SELECT 'domain', {bucket}, concat('a', toString(intDiv(d, 3))), concat('d', toString(d), '.example'),
+    if(p = 0, 'yahoo', 'gmail'), {mails}, {mails} - hard, if(p = 0, {mails} - hard, 0), hard,
+    if(p = 0 AND d % 50 = 0, 1, 0)
+FROM (
+    SELECT {first} + intDiv(number, {rows}) AS d, intDiv(number % {rows}, 2) AS day, number % 2 AS p,
+        toInt64((d + day) % 29 = 0) AS hard
+    FROM numbers({count})
+)"""
+
+
+class Look(NamedTuple):
+    """What one look cost.
+
+    Attributes:
+        total_s: From the first question to the last decision.
+        asked_s: Of it, waiting for ClickHouse and reading its answers.
+        decided_s: Of it, deciding.
+        role_mb, clickhouse_mb: Highest resident memory of each process, as far as it was seen.
+    """
+
+    senders: int
+    changes: int
+    total_s: float
+    asked_s: float
+    decided_s: float
+    role_mb: float
+    clickhouse_mb: float
+
+
+def measure(
+    directory: Path, *, domain_count: int, event_count: int, looks: int, on_done: Callable[[Look], None]
+) -> None:
+    """Fill the rollups, then look at everybody so many times: the first look meets no state, later ones do."""
+    with clickhouse(directory) as store:
+        fill(store, domain_count=domain_count, event_count=event_count)
+        with PartitionStore(directory / "state.sqlite") as state:
+            for _ in range(looks):
+                on_done(look(store, state))
+
+
+def fill(store: Store, *, domain_count: int, event_count: int) -> None:
+    """Store rollups of so many events: equally many a domain and day."""
+    mails = max(1, event_count // (domain_count * DAYS * 2))
+    now = "toStartOfHour(now('UTC'))"
+    for first in range(0, domain_count, _DOMAINS_AT_ONCE):
+        count = min(_DOMAINS_AT_ONCE, domain_count - first)
+        for table, bucket, days in (
+            ("rollup_hour", f"{now} - toIntervalDay(day)", DAYS),
+            ("rollup_minute", f"{now} - toIntervalMinute(5)", 1),
+        ):
+            rows = 2 * days
+            query = _ROLLED.format(
+                table=table, bucket=bucket, mails=mails, first=first, rows=rows, count=count * rows
+            )
+            with translated("filling ClickHouse"):
+                store.client.command(query)
+
+
+def look(store: Store, state: PartitionStore) -> Look:
+    """Judge everybody once, as the role does with all partitions."""
+    settings = Settings(_env_file=None, clickhouse_url=f"http://127.0.0.1:{store.port}")
+    reader = ReputationReader(store.client, settings)
+    server = psutil.Process(store.process.pid)
+    began_s, decided_s, senders, changes, peak = time.perf_counter(), 0.0, 0, 0, 0
+    for page in reader.all_evidence(datetime.now(UTC) + timedelta(minutes=1)):
+        asked_s = time.perf_counter()
+        now_ms = time.time_ns() // 1_000_000
+        decisions = decide(state, page, policy=DEFAULT_REPUTATION_POLICY, now_ms=now_ms)
+        state.apply(decisions.items)
+        decided_s += time.perf_counter() - asked_s
+        senders, changes = senders + len(page), changes + len(decisions.changes)
+        peak = max(peak, server.memory_info().rss)
+    total_s = time.perf_counter() - began_s
+    return Look(
+        senders=senders,
+        changes=changes,
+        total_s=total_s,
+        asked_s=total_s - decided_s,
+        decided_s=decided_s,
+        role_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _KIB,
+        clickhouse_mb=peak / _KIB**2,
+    )
