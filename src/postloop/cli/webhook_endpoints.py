@@ -112,7 +112,10 @@ def add(
 
 
 def list_endpoints(account: Account = "", data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """List endpoints, all or those of one account."""
+    """List endpoints, all or those of one account.
+
+    Example: [bold]postloop webhook list --account acme[/]
+    """
     found = [
         record for record in endpoint_records(settings_for(data_dir)) if account in ("", record.account_id)
     ]
@@ -129,7 +132,10 @@ def list_endpoints(account: Account = "", data_dir: DataDir = None, as_json: AsJ
 
 
 def show(endpoint_id: EndpointId, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Show an endpoint; secrets and the values of headers are never shown."""
+    """Show an endpoint; secrets and the values of headers are never shown.
+
+    Example: [bold]postloop webhook show ep_...[/]
+    """
     document = _shown(endpoint_record(settings_for(data_dir), endpoint_id))
     if as_json:
         print_json(document)
@@ -145,7 +151,10 @@ def rotate(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give an endpoint a new secret, printed once; the old ones sign as well for a while."""
+    """Give an endpoint a new secret, printed once; the old ones sign as well for a while.
+
+    Example: [bold]postloop webhook rotate ep_... --overlap 48h[/]
+    """
     secret, overlap_ms = generate_secret(), _overlap_ms(overlap)
     with _changing(settings_for(data_dir), endpoint_id) as change:
         change(lambda endpoint: rotated(endpoint, secret, now_ms=_now_ms(), overlap_ms=overlap_ms))
@@ -158,17 +167,26 @@ def rotate(
 
 
 def pause(endpoint_id: EndpointId, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Let events for an endpoint wait, for 14 days at most."""
+    """Let events for an endpoint wait, for 14 days at most.
+
+    Example: [bold]postloop webhook pause ep_...[/]
+    """
     _move(endpoint_id, "pause", settings_for(data_dir), as_json)
 
 
 def resume(endpoint_id: EndpointId, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Go on with an endpoint that was paused or disabled."""
+    """Go on with an endpoint that was paused or disabled.
+
+    Example: [bold]postloop webhook resume ep_...[/]
+    """
     _move(endpoint_id, "resume", settings_for(data_dir), as_json)
 
 
 def remove(endpoint_id: EndpointId, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Remove an endpoint and forget what waits for it."""
+    """Remove an endpoint and forget what waits for it.
+
+    Example: [bold]postloop webhook remove ep_...[/]
+    """
     settings = settings_for(data_dir)
     with guarded(), WebhookTopics(settings) as topics:
         if endpoint_id not in topics.read().values:

@@ -57,7 +57,10 @@ def register(webhook: typer.Typer) -> None:
 
 
 def test(endpoint_id: EndpointId, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Send an event of type webhook.test to an endpoint once, and say what came of it (exit code 1: not accepted)."""
+    """Send an event of type webhook.test to an endpoint once, and say what came of it (exit code 1: not accepted).
+
+    Example: [bold]postloop webhook test ep_...[/]
+    """
     settings = settings_for(data_dir)
     record = endpoint_record(settings, endpoint_id)
     if record.state != "active":
@@ -81,7 +84,10 @@ def attempts(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the attempts of an endpoint, the newest first, as ClickHouse keeps them."""
+    """List the attempts of an endpoint, the newest first, as ClickHouse keeps them.
+
+    Example: [bold]postloop webhook attempts ep_... --failed[/]
+    """
     settings = settings_for(data_dir)
     endpoint_record(settings, endpoint_id)
     with guarded():

@@ -192,7 +192,7 @@ def test_a_role_that_does_not_exist_is_refused_with_those_that_do(run: Run) -> N
     done = run("worker", "recoder")
     assert (done.exit_code, done.stderr) == (
         2,
-        "error: no role 'recoder' in this release; there is: recorder, blocklist\n",
+        "error: no role 'recoder' in this release; there is: recorder, blocklist, webhooks\n",
     )
 
 

@@ -16,15 +16,20 @@ def specs_by_name(settings: Settings) -> dict[str, dict[str, str]]:
 
 def test_the_prefix_stands_before_every_topic_in_and_out() -> None:
     names = [spec.name for spec in wanted_topics(Settings(topic_prefix="acme."))]
-    assert len(names) == len(set(names)) == 16
+    assert len(names) == len(set(names)) == 20
     assert all(name.startswith("acme.") for name in names)
 
 
-def test_only_the_state_of_the_blocklist_is_compacted() -> None:
+def test_only_what_must_be_read_from_the_start_is_compacted() -> None:
     compacted = [
         name for name, configs in specs_by_name(Settings()).items() if configs["cleanup.policy"] == "compact"
     ]
-    assert compacted == ["blocklist.state", "postloop.blocklist.changelog"]
+    assert compacted == [
+        "blocklist.state",
+        "postloop.blocklist.changelog",
+        "postloop.webhook.endpoint",
+        "postloop.webhook.changelog",
+    ]
 
 
 def test_dead_letters_outlive_the_records_they_came_from() -> None:
