@@ -312,7 +312,7 @@ def publish(kafka: str, one: dict[str, Any]) -> None:
 def test_webhooks_go_on_without_clickhouse_and_wait_through_a_restart(up: Callable[..., Up]) -> None:
     with Receiver() as receiver:
         stack = up()
-        ready = stack.wait_ready()
+        (ready,) = wait_until(lambda: stack.events("ready"), timeout_s=3 * READY_S, what="ready")
         key = stack.data_dir / "webhook-master.key"
         assert key.stat().st_mode & 0o777 == 0o600
         options = ("--account", "a1", "--url", receiver.url, "--event", "all", "--json")
@@ -337,8 +337,9 @@ def test_webhooks_go_on_without_clickhouse_and_wait_through_a_restart(up: Callab
         assert stack.process.wait(timeout_s=STOP_S) == 0
         receiver.answer = lambda number: 204
         before = len(receiver.arrived)
+        stack.process.log_path.unlink()  # the next one appends to it
         again = up()
-        again.wait_ready()
+        wait_until(lambda: again.events("ready"), timeout_s=3 * READY_S, what="ready again")
         assert again.events("restored", "webhooks") == [
             {"event": "restored", "component": "webhooks", "entries": 1}
         ]
