@@ -22,6 +22,7 @@ from postloop.settings import STACK_FILE
 from tests.support.command_line import run_postloop
 from tests.support.ports import free_port
 from tests.support.processes import ChildProcess, assert_gone, descendants, wait_until
+from tests.support.webhooks import Receiver
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("POSTLOOP_TEST_BROKER") == "kafka", reason="`postloop up` always runs the embedded broker"
@@ -292,3 +293,57 @@ def test_a_missing_right_to_write_the_data_directory_is_one_sentence(tmp_path: P
     done = run_postloop("up", "--data-dir", str(tmp_path / "file" / "data"), env=os.environ, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr == f"error: data directory {tmp_path}/file/data cannot be used: Not a directory\n"
+
+
+def bounce() -> dict[str, Any]:
+    """Return a hard bounce."""
+    return {**json.loads(event()), "smtp_code": 550, "enhanced_code": "5.1.1", "diagnostic": "no such user"}
+
+
+def publish(kafka: str, one: dict[str, Any]) -> None:
+    producer = KafkaProducer(bootstrap_servers=kafka, acks="all")
+    try:
+        producer.send("email.bounce", value=json.dumps(one).encode()).get(timeout=30)
+    finally:
+        producer.close()
+
+
+def test_webhooks_go_on_without_clickhouse_and_wait_through_a_restart(up: Callable[..., Up]) -> None:
+    with Receiver() as receiver:
+        stack = up()
+        (ready,) = wait_until(lambda: stack.events("ready"), timeout_s=3 * READY_S, what="ready")
+        key = stack.data_dir / "webhook-master.key"
+        assert key.stat().st_mode & 0o777 == 0o600
+        options = ("--account", "a1", "--url", receiver.url, "--event", "email.bounced", "--json")
+        added = stack.run("webhook", "add", *options, "--allow-private-network", "127.0.0.0/8")
+        made = json.loads(added.stdout)
+        endpoint = made["endpoint_id"]
+        time.sleep(2)  # the worker follows the topic of endpoints
+
+        clickhouse = psutil.Process(stack.pid("clickhouse"))
+        clickhouse.suspend()
+        publish(ready["kafka"], bounce())
+        receiver.wait(1)[0].verify(made["secret"])
+        clickhouse.resume()
+        attempts = ("webhook", "attempts", endpoint, "--json")
+        wait_until(lambda: stack.run(*attempts).stdout, timeout_s=30, what="the log catches up", poll_s=1.0)
+
+        receiver.answer = lambda number: 503
+        waiting = bounce()
+        publish(ready["kafka"], waiting)
+        receiver.until(lambda: waiting["event_id"] in receiver.event_ids(), "the first attempt")
+        stack.process.send(signal.SIGINT)
+        assert stack.process.wait(timeout_s=STOP_S) == 0
+        receiver.answer = lambda number: 204
+        before = len(receiver.arrived)
+        stack.process.log_path.unlink()  # the next one appends to it
+        again = up()
+        wait_until(lambda: again.events("ready"), timeout_s=3 * READY_S, what="ready again")
+        assert again.events("restored", "webhooks") == [
+            {"event": "restored", "component": "webhooks", "entries": 1}
+        ]
+        last = receiver.wait(before + 1)[-1]
+        last.verify(made["secret"])
+        assert len({one.message_id for one in receiver.arrived}) == 2
+        assert last.document["data"]["event_id"] == waiting["event_id"]
+        assert endpoint in again.run("webhook", "list", "--json").stdout

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -72,7 +73,7 @@ class WebhookTopics(ConnectedProducer):
 
     def read(self) -> StoredEndpoints:
         """Return all endpoints, up to markers of our own: a broker's word on where a topic ends may be too small."""
-        marker = uuid.uuid4().hex.encode()
+        marker = json.dumps({"marker": uuid.uuid4().hex}).encode()
         with kafka_translated(self._where):
             sent = {
                 number: self._producer.send(

@@ -33,7 +33,7 @@ from postloop.settings import Settings
 
 BROKER: Final = "broker"
 CLICKHOUSE: Final = "clickhouse"
-# Together under the 10 s that a Ctrl-C may take.
+# The longest of the roles, which stop side by side, and the others: under the 10 s that a Ctrl-C may take.
 _DRAIN_S: Final = 2.5
 _STOP_S: Final = {WEBHOOKS: 2.5, REPUTATION: 2.0, BLOCKLIST: 2.0, RECORDER: 2.5, CLICKHOUSE: 1.5, BROKER: 1.0}
 _WATCH_EVERY_S: Final = 1.0

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Final
 
 from postloop.adapters.errors import UnavailableError
@@ -91,18 +92,24 @@ class Supervisor:
         await self.children[name].stop()
 
     async def stop(self) -> None:
-        """Stop all children, the last started first, each within its own time. No child runs afterwards."""
+        """Stop all children, the last started first, each within its own time. No child runs afterwards.
+
+        Those that need the same others, and so not each other, stop side by side.
+        """
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for child in reversed(self.children.values()):
-            if child.is_running:
-                self._tell("stopping", child.spec.name)
-                orderly = await child.stop()
-                self._tell(
-                    "stopped", child.spec.name, "" if orderly else f"killed after {child.spec.stop_s:g} s"
-                )
+        for needs, group in groupby(reversed(self.children.values()), key=lambda child: child.spec.needs):
+            children = list(group)
+            for together in [children] if needs else [[child] for child in children]:
+                await asyncio.gather(*(self._stop(child) for child in together))
         self._failed.cancel()
+
+    async def _stop(self, child: Child) -> None:
+        if child.is_running:
+            self._tell("stopping", child.spec.name)
+            orderly = await child.stop()
+            self._tell("stopped", child.spec.name, "" if orderly else f"killed after {child.spec.stop_s:g} s")
 
     async def _keep(self, child: Child) -> None:
         failures = 0

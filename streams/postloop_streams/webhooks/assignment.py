@@ -70,7 +70,9 @@ class Assignment:
         task.add_done_callback(lambda task: self.running.pop(task, None))
 
     async def _attempt(self, job: Job, attempts: Attempts) -> None:
-        self.ended.append(await attempts.make(job))
+        ended = await attempts.make(job)
+        # Not before: a turn may have taken the list meanwhile.
+        self.ended.append(ended)
         self.wake.set()
 
     async def settle(self, *, before_ms: int) -> None:

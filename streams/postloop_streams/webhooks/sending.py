@@ -48,6 +48,9 @@ class Attempts:
         except DataError as error:
             log.error("endpoint_unusable", endpoint_id=endpoint.endpoint_id, reason=error.text)
             result = AttemptResult(error="internal", reason=error.text)
+        except Exception as error:  # a fault of ours must not take the endpoint's slot for ever
+            log.exception("attempt_failed", endpoint_id=endpoint.endpoint_id)
+            result = AttemptResult(error="internal", reason=type(error).__name__)
         return Ended(
             job=job,
             answer=Answer(status=result.status, error=result.error, retry_after=result.retry_after),

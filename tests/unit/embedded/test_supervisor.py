@@ -201,6 +201,17 @@ async def test_a_child_that_does_not_listen_is_killed_when_its_time_is_over(
     assert log.changes[-1] == Change("stopped", "a", "killed after 0.2 s")
 
 
+async def test_children_that_need_the_same_stop_side_by_side_and_before_it(
+    supervise: Any, child: Any
+) -> None:
+    supervisor, log = supervise(child("a"), child("b", needs=("a",)), child("c", needs=("a",)))
+    await supervisor.start()
+    await supervisor.stop()
+    assert log.pairs()[-6:-4] == [("stopping", "c"), ("stopping", "b")]
+    assert set(log.pairs()[-4:-2]) == {("stopped", "c"), ("stopped", "b")}
+    assert log.pairs()[-2:] == [("stopping", "a"), ("stopped", "a")]
+
+
 async def test_a_stop_during_a_start_leaves_nothing(supervise: Any, child: Any) -> None:
     supervisor, log = supervise(child("a", probe=no), child("b"))
     starting = asyncio.create_task(supervisor.start())

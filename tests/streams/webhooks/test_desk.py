@@ -1,0 +1,181 @@
+"""Turns over real queues, without a broker and without time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from postloop.adapters.health_server import HealthState
+from postloop.adapters.webhook_queue import WebhookQueue
+from postloop.adapters.webhook_queue_file import Placed
+from postloop.contracts.webhook_command import RecoverV1, ResendV1, command_from_bytes, command_to_bytes
+from postloop.contracts.webhook_delivery import DeliveryV1
+from postloop.domain.webhook.dispatch import Slots
+from postloop.domain.webhook.endpoint import Endpoint
+from postloop.domain.webhook.event_types import TEST_TYPE
+from postloop.domain.webhook.matching import Directory
+from postloop.domain.webhook.notice import webhook_id
+from postloop.domain.webhook.schedule import Answer
+from postloop_streams.patience import Patience
+from postloop_streams.transport import Lease
+from postloop_streams.webhooks.assignment import Assignment
+from postloop_streams.webhooks.desk import Desk, Ended, Job
+from postloop_streams.webhooks.logbook import outcome_of
+from tests.unit.contracts.webhooks import endpoint
+
+NOW = 1_795_435_140_000
+
+
+class World:
+    """A desk with one partition."""
+
+    def __init__(self, path: Path, **fields: Any) -> None:
+        self.directory = Directory()
+        self.removed: set[str] = set()
+        self.desk = Desk(self.directory, self.removed, slots=Slots(), jitter=lambda: 0.0)
+        self.desk.add(0, WebhookQueue(path / "0.sqlite"))
+        self.endpoint: Endpoint = replace(endpoint(), state="active", cause="", is_batched=False, **fields)
+        self.directory.put(self.endpoint)
+
+    def put(self, count: int, *, kind: str = "email.bounced") -> list[str]:
+        name = self.endpoint.endpoint_id
+        deliveries = [
+            DeliveryV1(
+                webhook_id=webhook_id(event_id=f"e{n}", endpoint_id=name),
+                endpoint_id=name,
+                event_id=f"e{n}",
+                type=kind,
+                body='{"type":"x","timestamp":"2026-01-02T00:00:00.000Z","data":{}}',
+                arrived_ms=NOW,
+                due_ms=NOW,
+            )
+            for n in range(count)
+        ]
+        self.desk.put(0, [Placed(one, n) for n, one in enumerate(deliveries)], position=count)
+        return [one.webhook_id for one in deliveries]
+
+    def jobs(self, *, now_ms: int = NOW) -> list[Job]:
+        return self.desk.turn([], now_ms=now_ms)[1]
+
+    def end(self, jobs: list[Job], status: int, *, now_ms: int = NOW) -> list[Any]:
+        ended = [Ended(job=job, answer=Answer(status=status), at_ms=now_ms) for job in jobs]
+        return self.desk.turn(ended, now_ms=now_ms)[0]
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        return self.desk.counts().get(self.endpoint.endpoint_id, (0, 0))
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    yield made
+    made.desk.close()
+
+
+def test_what_is_due_is_attempted_once_until_its_end_is_known(world: World) -> None:
+    (name,) = world.put(1)
+    (job,) = world.jobs()
+    assert (job.message_id, job.attempt) == (name, 1)
+    assert world.jobs() == []
+    world.end([job], 204)
+    assert world.jobs(now_ms=NOW + 10**9) == []
+
+
+def test_a_failure_waits_for_its_time_and_keeps_its_id(world: World) -> None:
+    world.put(1)
+    (job,) = world.jobs()
+    world.end([job], 500)
+    assert world.jobs(now_ms=NOW + 4_999) == []
+    (again,) = world.jobs(now_ms=NOW + 5_000)
+    assert (again.message_id, again.attempt) == (job.message_id, 2)
+
+
+def test_an_endpoint_has_no_more_running_than_it_has_earned(world: World) -> None:
+    world.put(50)
+    first = world.jobs()
+    assert len(first) == 4
+    assert world.jobs() == []
+    _, more = world.desk.turn(
+        [Ended(job=job, answer=Answer(status=200), at_ms=NOW) for job in first], now_ms=NOW
+    )
+    assert len(more) == 8
+
+
+def test_an_attempt_of_which_nothing_is_known_is_made_again(world: World) -> None:
+    world.put(1)
+    jobs = world.jobs()
+    world.desk.abandon(jobs)
+    assert [job.attempt for job in world.jobs()] == [1]
+
+
+def test_gone_disables_and_a_test_never_does(world: World) -> None:
+    world.put(1)
+    (judged,) = world.end(world.jobs(), 410)
+    assert judged.disable == "gone"
+    assert world.counts == (0, 1)
+
+
+def test_a_test_is_made_once_whatever_comes_of_it(world: World) -> None:
+    world.put(1, kind=TEST_TYPE)
+    (judged,) = world.end(world.jobs(), 500)
+    assert (judged.disable, outcome_of(judged)) == ("", "given_up")
+    assert world.counts == (0, 0)
+
+
+def test_what_waits_for_a_disabled_endpoint_can_be_recovered_and_for_a_removed_one_is_forgotten(
+    world: World,
+) -> None:
+    world.put(3)
+    world.directory.put(replace(world.endpoint, state="disabled", cause="gone"))
+    world.desk.settle_endpoints(now_ms=NOW)
+    assert world.counts == (0, 3)
+    name = world.endpoint.endpoint_id
+    command = RecoverV1(command_id="c", endpoint_id=name, since_ms=NOW - 1)
+    assert world.desk.command(0, command, now_ms=NOW) == 3
+    assert world.counts == (3, 0)
+    world.removed.add(name)
+    world.desk.settle_endpoints(now_ms=NOW)
+    assert world.counts == (0, 0)
+
+
+def test_a_delivery_that_was_made_is_sent_again_on_command(world: World) -> None:
+    (name,) = world.put(1)
+    world.end(world.jobs(), 204)
+    command = ResendV1(command_id="c", endpoint_id=world.endpoint.endpoint_id, webhook_ids=(name,))
+    assert command_from_bytes(command_to_bytes(command)) == command
+    assert world.desk.command(0, command, now_ms=NOW) == 1
+    assert [job.message_id for job in world.jobs()] == [name]
+
+
+def test_an_endpoint_that_is_not_known_yet_lets_its_deliveries_wait(world: World) -> None:
+    world.directory.remove(world.endpoint.endpoint_id)
+    world.put(2)
+    assert world.jobs() == []
+    assert world.counts == (2, 0)
+
+
+async def test_an_attempt_that_ends_while_a_turn_takes_the_others_is_not_lost(world: World) -> None:
+    world.put(1)
+    (job,) = world.jobs()
+    begun, release = asyncio.Event(), asyncio.Event()
+
+    class Slow:
+        async def make(self, job: Job) -> Ended:
+            begun.set()
+            await release.wait()
+            return Ended(job=job, answer=Answer(status=204), at_ms=NOW)
+
+    patience = Patience(lease=Lease(30.0), health=HealthState([], stuck_after_s=60.0))
+    assignment = Assignment(0, frozenset({0}), desk=world.desk, patience=patience, write=None)  # type: ignore[arg-type]
+    assignment.start(job, Slow())  # type: ignore[arg-type]
+    await begun.wait()
+    assignment.ended = []  # what a turn does
+    release.set()
+    await assignment.wake.wait()
+    assert [one.job for one in assignment.ended] == [job]
