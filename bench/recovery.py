@@ -118,9 +118,6 @@ class _Recorders:
             kafka_port=kafka_port,
             clickhouse_port=store.port,
             http_port=0,
-            recorder_port=0,
-            blocklist_port=0,
-            reputation_port=0,
         )
         told = stack_settings(Settings(_env_file=None, data_dir=directory), addresses)
         self._settings = {**told, "group_prefix": f"bench-recovery-{uuid.uuid4().hex[:8]}"}

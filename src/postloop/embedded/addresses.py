@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from postloop.domain.roles import ROLES
 from postloop.embedded.ports import PortChoice
 from postloop.settings import PREFIX, Settings
 
@@ -31,15 +32,16 @@ _PLAIN: Final = {
 
 @dataclass(frozen=True)
 class Addresses:
-    """The ports of a stack, all on the loopback interface."""
+    """The ports of a stack, all on the loopback interface.
+
+    Attributes:
+        role_ports: Role -> the port of its health.
+    """
 
     kafka_port: int
     clickhouse_port: int
     http_port: int
-    recorder_port: int
-    blocklist_port: int
-    reputation_port: int
-    webhooks_port: int
+    role_ports: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def kafka(self) -> str:
@@ -53,21 +55,9 @@ class Addresses:
     def http(self) -> str:
         return f"http://{HOST}:{self.http_port}"
 
-    @property
-    def recorder(self) -> str:
-        return f"http://{HOST}:{self.recorder_port}"
-
-    @property
-    def blocklist(self) -> str:
-        return f"http://{HOST}:{self.blocklist_port}"
-
-    @property
-    def reputation(self) -> str:
-        return f"http://{HOST}:{self.reputation_port}"
-
-    @property
-    def webhooks(self) -> str:
-        return f"http://{HOST}:{self.webhooks_port}"
+    def role(self, name: str) -> str:
+        """Return where a role serves its health."""
+        return f"http://{HOST}:{self.role_ports[name]}"
 
 
 def choose_addresses(
@@ -83,10 +73,7 @@ def choose_addresses(
         kafka_port=ports.choose("kafka", asked=kafka_port, usual=KAFKA_PORT),
         clickhouse_port=ports.choose("clickhouse", asked=clickhouse_port, usual=CLICKHOUSE_PORT),
         http_port=ports.choose("http", asked=http_port, usual=HTTP_PORT),
-        recorder_port=ports.any_free(),
-        blocklist_port=ports.any_free(),
-        reputation_port=ports.any_free(),
-        webhooks_port=ports.any_free(),
+        role_ports={name: ports.any_free() for name in ROLES},
     )
 
 

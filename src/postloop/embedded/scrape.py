@@ -10,9 +10,14 @@ from prometheus_client import Metric, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector, CollectorRegistry
 
+from postloop.domain.roles import BLOCKLIST, WEBHOOKS
+
 LAG: Final = "postloop_recorder_lag_records"
-RESTORED: Final = "postloop_blocklist_restored_entries"
-RESTORED_ENDPOINTS: Final = "postloop_webhook_restored_endpoints"
+RESTORED: Final = {
+    BLOCKLIST: "postloop_blocklist_restored_entries",
+    WEBHOOKS: "postloop_webhook_restored_endpoints",
+}
+"""What roles call that which came back from ClickHouse."""
 
 
 async def answers(session: aiohttp.ClientSession, url: str, *, body: str | None = None) -> bool:

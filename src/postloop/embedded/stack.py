@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,7 +26,7 @@ from postloop.embedded.child import ChildSpec
 from postloop.embedded.front import Front
 from postloop.embedded.lag import records_waiting
 from postloop.embedded.memory_watch import Step
-from postloop.embedded.scrape import RESTORED, RESTORED_ENDPOINTS, answers, figure, one_page, page
+from postloop.embedded.scrape import RESTORED, answers, figure, one_page, page
 from postloop.embedded.stack_state import remove_stack, write_stack
 from postloop.embedded.supervisor import Change, Supervisor
 from postloop.settings import Settings
@@ -50,7 +50,6 @@ class Plan:
     directory: Path
     addresses: Addresses
     settings: Settings
-    recorder_command: Sequence[str] = field(default=(sys.executable, "-m", "postloop_streams", "recorder"))
 
     @property
     def logs(self) -> Path:
@@ -101,16 +100,6 @@ class Stack:
 
     def _specs(self) -> list[ChildSpec]:
         plan, addresses = self._plan, self._plan.addresses
-        environment = {
-            name: child_environment(plan.settings, addresses, data_dir=plan.directory, health_port=port)
-            for name, port in {
-                CLICKHOUSE: addresses.recorder_port,
-                RECORDER: addresses.recorder_port,
-                BLOCKLIST: addresses.blocklist_port,
-                REPUTATION: addresses.reputation_port,
-                WEBHOOKS: addresses.webhooks_port,
-            }.items()
-        }
         server = [sys.executable, "-m", "postloop.embedded.chserver", "--log-json", "--host", HOST]
         server += ["--path", str(plan.directory / "clickhouse"), "--port", str(addresses.clickhouse_port)]
         return [
@@ -127,82 +116,41 @@ class Stack:
                 server,
                 plan.logs / "clickhouse.log",
                 probe=self._clickhouse_answers,
-                environment=environment[CLICKHOUSE],
+                environment=self._environment(RECORDER),
                 prepare=lambda: asyncio.to_thread(self._migrate),
                 stop_s=_STOP_S[CLICKHOUSE],
             ),
-            ChildSpec(
-                RECORDER,
-                plan.recorder_command,
-                plan.logs / "recorder.log",
-                probe=self._recorder_ready,
-                environment=environment[RECORDER],
-                needs=(BROKER, CLICKHOUSE),
-                restart_with=(BROKER,),
-                stop_s=_STOP_S[RECORDER],
-            ),
-            ChildSpec(
-                BLOCKLIST,
-                (sys.executable, "-m", "postloop_streams", BLOCKLIST),
-                plan.logs / "blocklist.log",
-                probe=self._blocklist_ready,
-                environment=environment[BLOCKLIST],
-                prepare=self._tell_restored,
-                needs=(BROKER, CLICKHOUSE),
-                restart_with=(BROKER,),
-                stop_s=_STOP_S[BLOCKLIST],
-            ),
-            ChildSpec(
-                REPUTATION,
-                (sys.executable, "-m", "postloop_streams", REPUTATION),
-                plan.logs / "reputation.log",
-                probe=self._reputation_ready,
-                environment=environment[REPUTATION],
-                needs=(BROKER, CLICKHOUSE),
-                restart_with=(BROKER,),
-                stop_s=_STOP_S[REPUTATION],
-            ),
-            ChildSpec(
-                WEBHOOKS,
-                (sys.executable, "-m", "postloop_streams", WEBHOOKS),
-                plan.logs / "webhooks.log",
-                probe=self._webhooks_ready,
-                environment=environment[WEBHOOKS],
-                prepare=self._tell_restored_endpoints,
-                needs=(BROKER, CLICKHOUSE),
-                restart_with=(BROKER,),
-                stop_s=_STOP_S[WEBHOOKS],
-            ),
+            *map(self._role, ROLES),
         ]
+
+    def _role(self, name: str) -> ChildSpec:
+        plan = self._plan
+        return ChildSpec(
+            name,
+            (sys.executable, "-m", "postloop_streams", name),
+            plan.logs / f"{name}.log",
+            probe=lambda: answers(self._session, f"{plan.addresses.role(name)}/ready"),
+            environment=self._environment(name),
+            prepare=(lambda: self._tell_restored(name)) if name in RESTORED else None,
+            needs=(BROKER, CLICKHOUSE),
+            restart_with=(BROKER,),
+            stop_s=_STOP_S[name],
+        )
+
+    def _environment(self, role: str) -> dict[str, str]:
+        plan = self._plan
+        port = plan.addresses.role_ports[role]
+        return child_environment(plan.settings, plan.addresses, data_dir=plan.directory, health_port=port)
 
     async def _clickhouse_answers(self) -> bool:
         return await answers(self._session, f"{self._plan.addresses.clickhouse}/?query=SELECT%201", body="1")
 
-    async def _recorder_ready(self) -> bool:
-        return await answers(self._session, f"{self._plan.addresses.recorder}/ready")
-
-    async def _blocklist_ready(self) -> bool:
-        return await answers(self._session, f"{self._plan.addresses.blocklist}/ready")
-
-    async def _reputation_ready(self) -> bool:
-        return await answers(self._session, f"{self._plan.addresses.reputation}/ready")
-
-    async def _webhooks_ready(self) -> bool:
-        return await answers(self._session, f"{self._plan.addresses.webhooks}/ready")
-
-    async def _tell_restored(self) -> None:
-        """Say how many entries of the blocklist came back from ClickHouse after the broker had forgotten them."""
-        metrics = await page(self._session, f"{self._plan.addresses.blocklist}/metrics")
-        restored = figure(metrics, RESTORED)
+    async def _tell_restored(self, role: str) -> None:
+        """Say how much came back from ClickHouse after the broker had forgotten it."""
+        metrics = await page(self._session, f"{self._plan.addresses.role(role)}/metrics")
+        restored = figure(metrics, RESTORED[role])
         if restored:
-            self._say({"event": "restored", "component": BLOCKLIST, "entries": int(restored)})
-
-    async def _tell_restored_endpoints(self) -> None:
-        """Say the same of endpoints of webhooks."""
-        metrics = await page(self._session, f"{self._plan.addresses.webhooks}/metrics")
-        restored = figure(metrics, RESTORED_ENDPOINTS)
-        if restored:
-            self._say({"event": "restored", "component": WEBHOOKS, "entries": int(restored)})
+            self._say({"event": "restored", "component": role, "entries": int(restored)})
 
     def _create_topics(self) -> None:
         topic_admin.create_topics(self._settings)
@@ -333,13 +281,7 @@ class Stack:
 
     async def _metrics_page(self) -> bytes:
         addresses = self._plan.addresses
-        where = {
-            RECORDER: addresses.recorder,
-            BLOCKLIST: addresses.blocklist,
-            REPUTATION: addresses.reputation,
-            WEBHOOKS: addresses.webhooks,
-        }
-        pages = {role: await page(self._session, f"{address}/metrics") for role, address in where.items()}
+        pages = {role: await page(self._session, f"{addresses.role(role)}/metrics") for role in ROLES}
         return one_page(self._metrics.registry, {role: text for role, text in pages.items() if text})
 
 

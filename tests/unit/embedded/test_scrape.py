@@ -41,10 +41,6 @@ ADDRESSES = Addresses(
     kafka_port=1,
     clickhouse_port=2,
     http_port=3,
-    recorder_port=4,
-    blocklist_port=5,
-    reputation_port=6,
-    webhooks_port=7,
 )
 
 
