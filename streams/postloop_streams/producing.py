@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 import faust
 from aiokafka.partitioner import DefaultPartitioner
+
+from postloop.adapters.clock import now_ms
 
 _partition_of: Final = DefaultPartitioner()
 
@@ -21,6 +22,11 @@ class ToPublish(NamedTuple):
     key: bytes | None
     value: bytes | None
     partition: int | None = None
+
+
+def key_of(text: str) -> bytes:
+    """Return the bytes of a key; what came from outside may hold halves of characters."""
+    return text.encode("utf-8", "surrogatepass")
 
 
 async def publish(app: faust.App, records: Iterable[ToPublish]) -> list[Any]:
@@ -60,7 +66,7 @@ async def publish_many(app: faust.App, records: Iterable[ToPublish]) -> None:
 
 
 async def _send(producer: Any, topic: str, partition: int, records: Sequence[ToPublish]) -> None:
-    stamp_ms = time.time_ns() // 1_000_000
+    stamp_ms = now_ms()
     batch = producer.create_batch()
     for record in records:
         if batch.append(timestamp=stamp_ms, key=record.key, value=record.value) is None:

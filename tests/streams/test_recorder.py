@@ -361,7 +361,7 @@ def test_whatever_fails_and_crashes_every_event_is_stored_and_counted_once(
 def test_a_dead_letter_too_large_for_its_topic_is_published_without_its_value() -> None:
     from postloop.contracts.deadletter import dead_letter
     from postloop.contracts.field_errors import FieldError
-    from postloop_streams.recorder.dead_letter_topic import fitting
+    from postloop_streams.dead_letters import fitting
 
     def letter(size: int) -> DeadLetterV1:
         reason = (FieldError("too_large", "", "the record has more than 1000000 bytes"),)

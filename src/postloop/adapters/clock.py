@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 
 
 def utc_now() -> datetime:
     """Return this instant as an aware UTC datetime."""
     return datetime.now(UTC)
+
+
+def now_ms() -> int:
+    """Return this instant in milliseconds since 1970."""
+    return time.time_ns() // 1_000_000

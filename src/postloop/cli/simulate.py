@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from postloop.adapters.clock import now_ms
 from postloop.adapters.event_producer import EventProducer
 from postloop.cli.common import AsJson, DataDir, Exit, err, guarded, out, print_json, settings_for, stop
 from postloop.contracts.fields import parse_time
@@ -133,7 +134,7 @@ def simulate(
             array_share=array_share,
             key=_KEYS[key],
         )
-        check_times(plan, now_ms=time.time_ns() // 1_000_000, retention=settings.raw_retention)
+        check_times(plan, now_ms=now_ms(), retention=settings.raw_retention)
         _check_writable(truth)
         simulation = Simulation(plan)
         took_s = time.monotonic()

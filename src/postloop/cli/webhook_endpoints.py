@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from postloop.adapters import clock
 from postloop.adapters.webhook_connection import ForbiddenAddressError
 from postloop.adapters.webhook_endpoints import WebhookTopics
 from postloop.adapters.webhook_http import WebhookSender
@@ -77,7 +77,7 @@ def add(
     """
     if bool(account) == is_operator:
         raise stop("say either --account ID or --operator", Exit.USAGE)
-    now_ms, secret = _now_ms(), generate_secret()
+    now_ms, secret = clock.now_ms(), generate_secret()
     endpoint = Endpoint(
         endpoint_id=f"ep_{uuid.uuid4().hex[:24]}",
         account_id=account or None,
@@ -157,7 +157,7 @@ def rotate(
     """
     secret, overlap_ms = generate_secret(), _overlap_ms(overlap)
     with _changing(settings_for(data_dir), endpoint_id) as change:
-        change(lambda endpoint: rotated(endpoint, secret, now_ms=_now_ms(), overlap_ms=overlap_ms))
+        change(lambda endpoint: rotated(endpoint, secret, now_ms=clock.now_ms(), overlap_ms=overlap_ms))
     if as_json:
         print_json({"endpoint_id": endpoint_id, "secret": secret, "overlap_s": overlap_ms // 1000})
     else:
@@ -270,7 +270,7 @@ def _changing(settings: Settings, endpoint_id: str) -> Iterator[Any]:
 
 def _move(endpoint_id: str, action: Action, settings: Settings, as_json: bool) -> None:
     with _changing(settings, endpoint_id) as change:
-        after: Endpoint = change(lambda endpoint: moved(endpoint, action, now_ms=_now_ms()))
+        after: Endpoint = change(lambda endpoint: moved(endpoint, action, now_ms=clock.now_ms()))
     if as_json:
         print_json({"endpoint_id": endpoint_id, "state": after.state})
     else:
@@ -303,7 +303,3 @@ def _overlap_ms(text: str) -> int:
         return int(overlap.total_seconds() * 1000)
     except ValueError as error:
         raise stop(f"--overlap: {error}", Exit.USAGE) from None
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -17,6 +17,10 @@ _OVERHEAD_BYTES: Final = 16_384
 """Room for everything but the key and the value: 20 errors of at most 200 characters, names, ids."""
 
 
+Stage = Literal["decode", "validate", "process"]
+"""How far a record came."""
+
+
 class DeadLetterV1(BaseModel):
     """The bytes that were refused, where they came from, and every reason."""
 
@@ -30,7 +34,7 @@ class DeadLetterV1(BaseModel):
     index: int | None = Field(ge=0, description="The place in the record's array; null is the whole record.")
     key_base64: str | None = Field(description="The record's key; null where it had none.")
     value_base64: str | None = Field(description="The refused bytes; null is a null Kafka value.")
-    stage: Literal["decode", "validate", "process"] = Field(description="How far it came.")
+    stage: Stage = Field(description="How far it came.")
     errors: tuple[FieldError, ...] = Field(description="Every reason, at most 20.")
     at: WireTime = Field(description="When it was refused.")
 

@@ -35,9 +35,9 @@ from postloop_streams.blocklist.opening import Opening, open_stores
 from postloop_streams.blocklist.owner import Outside, Owner
 from postloop_streams.blocklist.publisher import Publisher
 from postloop_streams.blocklist.routing import Router
+from postloop_streams.dead_letters import DeadLetterTopic
 from postloop_streams.joining import Overlap
 from postloop_streams.journal import JournalWriter
-from postloop_streams.recorder.dead_letter_topic import DeadLetterTopic
 from postloop_streams.role import Role
 from postloop_streams.transport import RecordBatch
 

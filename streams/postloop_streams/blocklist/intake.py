@@ -15,8 +15,7 @@ from postloop.adapters.clock import utc_now
 from postloop.adapters.errors import RefusedError, UnavailableError
 from postloop.adapters.metrics import BlocklistMetrics
 from postloop.contracts.blocklist import BlocklistCommandV1, BlocklistReplyV1, read_command
-from postloop.contracts.deadletter import DeadLetterV1, dead_letter
-from postloop.contracts.field_errors import FieldError
+from postloop.contracts.deadletter import DeadLetterV1
 from postloop.domain.blocklist import GLOBAL, HOLD_COMMANDS, Signal
 from postloop.domain.event_types import (
     BLOCKLIST_COMMAND_TOPIC,
@@ -30,6 +29,7 @@ from postloop_streams.blocklist.pulses import Pulses
 from postloop_streams.blocklist.refusals import command_id_of, refusal
 from postloop_streams.blocklist.routing import Router, counts_of, is_scope, records_of
 from postloop_streams.blocklist.work import Outgoing
+from postloop_streams.dead_letters import letter_of
 from postloop_streams.joining import Joined
 from postloop_streams.patience import AbandonedError
 
@@ -151,7 +151,7 @@ class Intake:
                 answers.append(refusal(command_id, "invalid_command", command[0].text))
             else:
                 log.warning("command_unreadable", reason=command[0].text)
-                letters.append(_letter(record, command))
+                letters.append(letter_of(record, command, stage="validate"))
         self._metrics.blocklist_signals_total.labels(topic=BLOCKLIST_COMMAND_TOPIC).inc(len(signals))
         replies = [
             Outgoing(BLOCKLIST_REPLY_TOPIC, answer.command_id, answer.model_dump_json().encode())
@@ -193,18 +193,3 @@ class Intake:
         await self._publisher.patiently(
             lambda: self._publisher.send_to_partitions(self._signal_topic, records)
         )
-
-
-def _letter(record: Record, errors: tuple[FieldError, ...]) -> DeadLetterV1:
-    return dead_letter(
-        topic_id="",
-        topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
-        index=None,
-        key=record.key,
-        value=record.value,
-        stage="validate",
-        errors=errors,
-        at=utc_now(),
-    )

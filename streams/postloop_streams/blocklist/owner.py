@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import structlog
 
+from postloop.adapters import clock
 from postloop.adapters.errors import RefusedError, UnavailableError
 from postloop.adapters.health_server import HealthState
 from postloop.adapters.metrics import BlocklistMetrics
@@ -127,7 +127,7 @@ class Owner:
         signals = [signal for value in values for signal in _signals(value)]
         try:
             for first in range(0, len(signals), SIGNALS_AT_ONCE):
-                work = await partition.apply(signals[first : first + SIGNALS_AT_ONCE], now_ms=_now_ms())
+                work = await partition.apply(signals[first : first + SIGNALS_AT_ONCE], now_ms=clock.now_ms())
                 if work is None:
                     return
                 self._count(work)
@@ -203,7 +203,7 @@ class Owner:
 
     async def _end_leases(self, assignment: _Assignment, partition: OwnedPartition) -> None:
         while not assignment.is_closed:
-            work = await partition.end_leases(now_ms=_now_ms())
+            work = await partition.end_leases(now_ms=clock.now_ms())
             self._looked.add(partition.number)
             if work is None:
                 self._due.discard(partition.number)
@@ -236,7 +236,3 @@ def _signals(value: bytes | None) -> Sequence[AnySignal]:
     except DataError as error:
         log.error("signals_unreadable", reason=str(error))
         return ()
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

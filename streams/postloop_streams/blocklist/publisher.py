@@ -18,7 +18,7 @@ from postloop.domain.blocklist import Signal
 from postloop.domain.event_types import BLOCKLIST_CHANGELOG_TOPIC, BLOCKLIST_SIGNAL_TOPIC, prefixed
 from postloop_streams.blocklist.work import Outgoing, Work
 from postloop_streams.patience import Patience
-from postloop_streams.producing import ToPublish, publish, publish_many
+from postloop_streams.producing import ToPublish, key_of, publish, publish_many
 from postloop_streams.transport import Lease
 
 _TRACEBACK_CHARS: Final = 4_000
@@ -85,7 +85,8 @@ class Publisher:
             topic: prefixed(topic, prefix=self._prefix) for topic in {record.topic for record in records}
         }
         await publish_many(
-            self._app, [ToPublish(topics[record.topic], _key(record.key), record.value) for record in records]
+            self._app,
+            [ToPublish(topics[record.topic], key_of(record.key), record.value) for record in records],
         )
 
     async def send_to_partitions(self, topic: str, records: Sequence[tuple[int, bytes]]) -> None:
@@ -100,7 +101,7 @@ class Publisher:
         return int(answer.offset)
 
     def _change(self, partition: int, key: str, value: bytes | None) -> ToPublish:
-        return ToPublish(self._changelog, _key(key), value, partition)
+        return ToPublish(self._changelog, key_of(key), value, partition)
 
     async def patiently(self, attempt: Callable[[], Any]) -> Any:
         """Try until it succeeds; return what the attempt returned.
@@ -113,10 +114,6 @@ class Publisher:
     def stop(self) -> None:
         """Begin nothing any more."""
         self._patience.is_stopped = True
-
-
-def _key(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
 
 
 def _failed(topic: str, partition: int, signal: Signal, trace: str) -> DeadLetterV1:

@@ -14,7 +14,7 @@ from postloop.adapters.migrations import check_schema
 from postloop.adapters.run_store import ClickHouseRunStore
 from postloop.domain.event_types import DEADLETTER_TOPIC, EVENT_TYPES, topic_name
 from postloop.settings import Settings
-from postloop_streams.recorder.dead_letter_topic import DeadLetterTopic
+from postloop_streams.dead_letters import DeadLetterTopic
 from postloop_streams.recorder.reconciler import Reconciler
 from postloop_streams.recorder.recorder import Outside, Recorder
 from postloop_streams.role import Role

@@ -17,7 +17,7 @@ from postloop.adapters.reputation_store import CurrentRow, LogRow
 from postloop.contracts.reputation import ReputationChangeV1
 from postloop.domain.event_types import REPUTATION_CHANGE_TOPIC, REPUTATION_CHANGELOG_TOPIC, prefixed
 from postloop_streams.patience import AbandonedError, Patience
-from postloop_streams.producing import ToPublish, publish, publish_many
+from postloop_streams.producing import ToPublish, key_of, publish, publish_many
 from postloop_streams.transport import Lease
 
 log = structlog.stdlib.get_logger("postloop.reputation")
@@ -65,7 +65,7 @@ class Publisher:
     async def tell(self, changes: Sequence[ReputationChangeV1]) -> None:
         """Publish changes by their sender domains; return once they are acknowledged."""
         records = [
-            ToPublish(self._changes, _key(change.sender_domain), change.to_bytes()) for change in changes
+            ToPublish(self._changes, key_of(change.sender_domain), change.to_bytes()) for change in changes
         ]
         await self._patience(partial(publish_many, self._app, records))
 
@@ -88,8 +88,4 @@ class Publisher:
         raise AbandonedError("the worker stops")
 
     def _change(self, partition: int, key: str, value: bytes | None) -> ToPublish:
-        return ToPublish(self._changelog, _key(key), value, partition)
-
-
-def _key(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
+        return ToPublish(self._changelog, key_of(key), value, partition)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 from faust.types import TP
 
-from postloop.adapters import topic_admin
+from postloop.adapters import clock, topic_admin
 from postloop.adapters.clickhouse import connect
 from postloop.adapters.metrics import WebhookMetrics
 from postloop.adapters.migrations import check_schema
@@ -39,11 +38,11 @@ from postloop.domain.webhook.endpoint import DisableCause
 from postloop.domain.webhook.notices import disabled_notice
 from postloop.domain.webhook.transitions import EndpointDisabled, moved
 from postloop.settings import Settings, SettingsError
+from postloop_streams.dead_letters import DeadLetterTopic
 from postloop_streams.joining import Overlap
 from postloop_streams.journal import JournalWriter
 from postloop_streams.patience import Patience
 from postloop_streams.producing import ToPublish, publish, publish_many
-from postloop_streams.recorder.dead_letter_topic import DeadLetterTopic
 from postloop_streams.role import Role
 from postloop_streams.transport import RecordBatch, committed_offsets
 from postloop_streams.webhooks.directory import EndpointBook, EndpointFollower, load_endpoints
@@ -268,7 +267,7 @@ class WebhooksApp(Role):
         before = self._book.directory.get(endpoint_id)
         if before is None or before.state == "disabled":
             return
-        now_ms = _now_ms()
+        now_ms = clock.now_ms()
         try:
             after = moved(before, "disable", now_ms=now_ms, cause=cause)
         except DataError:
@@ -280,7 +279,3 @@ class WebhooksApp(Role):
         self._metrics.webhook_disabled_total.labels(cause=cause).inc()
         self.log.warning("endpoint_disabled", endpoint_id=endpoint_id, cause=cause)
         await self._intake.notice(disabled_notice(EndpointDisabled(endpoint=after, at_ms=now_ms)))
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -14,7 +14,7 @@ from postloop.adapters.clock import utc_now
 from postloop.adapters.metrics import WebhookMetrics
 from postloop.adapters.webhook_endpoints import owner_partition
 from postloop.contracts.blocklist import BlocklistExpireV1, BlocklistInsertV1
-from postloop.contracts.deadletter import DeadLetterV1, dead_letter
+from postloop.contracts.deadletter import DeadLetterV1
 from postloop.contracts.decode import Limits, decode_batch
 from postloop.contracts.events import Event
 from postloop.contracts.field_errors import FieldError
@@ -36,6 +36,7 @@ from postloop.domain.event_types import (
 )
 from postloop.domain.webhook.matching import Directory
 from postloop.domain.webhook.notice import Notice
+from postloop_streams.dead_letters import letter_of
 from postloop_streams.patience import AbandonedError, Patience
 
 log = structlog.stdlib.get_logger("postloop.webhooks")
@@ -132,9 +133,8 @@ class Intake:
             try:
                 told.append((_notice_of_output(topic, record.value), record, None))
             except (ValueError, KeyError, TypeError) as error:
-                letters.append(
-                    _letter(record, None, "validate", FieldError("invalid", "", _first_line(error)))
-                )
+                why = FieldError("invalid", "", _first_line(error))
+                letters.append(letter_of(record, [why], stage="validate"))
         return await self._tell(told, letters)
 
     async def notice(self, notice: Notice) -> None:
@@ -160,9 +160,8 @@ class Intake:
             try:
                 deliveries += list(deliveries_of(notice, self._directory, now_ms=now_ms))
             except DataError as error:
-                all_letters.append(
-                    _letter(record, index, "process", FieldError(error.code, error.field, str(error)))
-                )
+                why = FieldError(error.code, error.field, str(error))
+                all_letters.append(letter_of(record, [why], stage="process", index=index))
         try:
             await self._publish(deliveries, all_letters)
         except AbandonedError:
@@ -207,21 +206,6 @@ def _notice_of_output(topic: str, value: bytes | None) -> Notice:
         return notice_of_blocklist(BlocklistExpireV1.model_validate_json(value or b""))
     document: Any = json.loads(value or b"")
     return notice_of_reputation(document) if topic == REPUTATION_CHANGE_TOPIC else notice_of_alert(document)
-
-
-def _letter(record: Record, index: int | None, stage: Any, error: FieldError) -> DeadLetterV1:
-    return dead_letter(
-        topic_id="",
-        topic=record.topic,
-        partition=record.partition,
-        offset=record.offset,
-        index=index,
-        key=record.key,
-        value=record.value,
-        stage=stage,
-        errors=(error,),
-        at=utc_now(),
-    )
 
 
 def _first_line(error: Exception) -> str:

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 import structlog
 
+from postloop.adapters import clock
 from postloop.adapters.errors import RefusedError, UnavailableError
 from postloop.adapters.health_server import HealthState
 from postloop.adapters.metrics import WebhookMetrics
@@ -147,10 +148,10 @@ class Owner:
         if not assignment.desk.owned:
             return
         ended, assignment.ended = assignment.ended, []
-        judged, jobs = await assignment.call(assignment.desk.turn, ended, now_ms=_now_ms())
+        judged, jobs = await assignment.call(assignment.desk.turn, ended, now_ms=clock.now_ms())
         await assignment.call(assignment.desk.abandon, jobs)
         await self._tell(assignment, judged)
-        await assignment.settle(before_ms=_now_ms() + 1)
+        await assignment.settle(before_ms=clock.now_ms() + 1)
 
     async def take(
         self, generation_id: int, number: int, records: Sequence[Record], ack: Callable[[], Any]
@@ -187,7 +188,7 @@ class Owner:
         except DataError as error:
             log.error("command_unreadable", reason=error.text)
         else:
-            count = await assignment.call(assignment.desk.command, number, command, now_ms=_now_ms())
+            count = await assignment.call(assignment.desk.command, number, command, now_ms=clock.now_ms())
             await assignment.patience(lambda: self._outside.tell([answer_log(command.command_id, count)]))
         await assignment.call(assignment.desk.put, number, [], position=position)
 
@@ -235,7 +236,7 @@ class Owner:
         while not assignment.is_closed:
             assignment.wake.clear()
             ended, assignment.ended = assignment.ended, []
-            judged, jobs = await assignment.call(assignment.desk.turn, ended, now_ms=_now_ms())
+            judged, jobs = await assignment.call(assignment.desk.turn, ended, now_ms=clock.now_ms())
             for job in jobs:
                 assignment.start(job, attempts)
             self._metrics.webhook_running.set(len(assignment.running))
@@ -260,19 +261,19 @@ class Owner:
 
     async def _settle(self, assignment: Assignment) -> None:
         while not assignment.is_closed:
-            await assignment.settle(before_ms=_now_ms() - _SETTLE_AFTER_MS)
+            await assignment.settle(before_ms=clock.now_ms() - _SETTLE_AFTER_MS)
             await asyncio.sleep(_SETTLE_EVERY_S)
 
     async def _look_after(self, assignment: Assignment) -> None:
         upkeep_s = backlog_s = 0.0
         while not assignment.is_closed:
-            await assignment.call(assignment.desk.settle_endpoints, now_ms=_now_ms())
+            await assignment.call(assignment.desk.settle_endpoints, now_ms=clock.now_ms())
             if time.monotonic() - backlog_s > _BACKLOG_EVERY_S:
                 backlog_s = time.monotonic()
                 await self._tell_backlog(assignment)
             if time.monotonic() - upkeep_s > _UPKEEP_EVERY_S:
                 upkeep_s = time.monotonic()
-                await assignment.call(assignment.desk.forget, now_ms=_now_ms())
+                await assignment.call(assignment.desk.forget, now_ms=clock.now_ms())
                 await assignment.keep_health()
             await asyncio.sleep(_SETTLE_EVERY_S)
 
@@ -299,7 +300,3 @@ def _placed(record: Record) -> list[Placed]:
     except DataError as error:  # nothing that we wrote
         log.error("deliveries_unreadable", reason=error.text)
         return []
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
 from functools import lru_cache
 from types import MappingProxyType
@@ -10,6 +9,7 @@ from typing import Final
 
 import structlog
 
+from postloop.adapters import clock
 from postloop.adapters.webhook_http import WebhookSender
 from postloop.adapters.webhook_keys import signer_of
 from postloop.adapters.webhook_line import Destination
@@ -43,7 +43,7 @@ class Attempts:
                 self._destination(endpoint),
                 message_id=job.message_id,
                 body=job.body,
-                signers=[_signer(text) for text in endpoint.signing_secrets(now_ms=_now_ms())],
+                signers=[_signer(text) for text in endpoint.signing_secrets(now_ms=clock.now_ms())],
             )
         except DataError as error:
             log.error("endpoint_unusable", endpoint_id=endpoint.endpoint_id, reason=error.text)
@@ -54,7 +54,7 @@ class Attempts:
         return Ended(
             job=job,
             answer=Answer(status=result.status, error=result.error, retry_after=result.retry_after),
-            at_ms=_now_ms(),
+            at_ms=clock.now_ms(),
             latency_ms=result.latency_ms,
             response=_response(result),
         )
@@ -82,7 +82,3 @@ class Attempts:
 def _response(result: AttemptResult) -> str:
     """Return what the log keeps of an answer: its beginning, or why there is none."""
     return (result.reason or result.answer.decode("utf-8", "replace"))[:MAX_RESPONSE_CHARS]
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -3,17 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol
 
 import faust
 
+from postloop.adapters.clock import utc_now
 from postloop.adapters.topic_specs import DEADLETTER_MAX_BYTES
-from postloop.contracts.deadletter import DeadLetterV1
+from postloop.contracts.deadletter import DeadLetterV1, Stage, dead_letter
 from postloop.contracts.field_errors import FieldError
 from postloop_streams.producing import ToPublish, publish
 
 # What the broker counts beside key and value: batch and record headers.
 _RECORD_OVERHEAD_BYTES: Final = 1_024
+
+
+class Record(Protocol):
+    """A consumed Kafka record."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+
+
+def letter_of(
+    record: Record, errors: Sequence[FieldError], *, stage: Stage, index: int | None = None
+) -> DeadLetterV1:
+    """Return the dead letter of a record of which this role cannot make anything. Its topic's id is not asked for."""
+    return dead_letter(
+        topic_id="",
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        index=index,
+        key=record.key,
+        value=record.value,
+        stage=stage,
+        errors=tuple(errors),
+        at=utc_now(),
+    )
 
 
 class DeadLetterTopic:
