@@ -14,12 +14,12 @@ from bench.stack import PREFIX, Addressed
 from postloop.adapters.blocklist_policy import recipient_hash
 from postloop.contracts.blocklist import insert_bytes, state_key
 from postloop.contracts.blocklist_state import (
-    RESTORED_KEY,
     Restored,
     entry_key,
     entry_to_bytes,
     restored_to_bytes,
 )
+from postloop.contracts.changelog import RESTORED_KEY
 from postloop.contracts.fields import rfc3339_of
 from postloop.domain.blocklist import DEFAULT_POLICY, GLOBAL, Blocked, Evidence, Reported, decide
 from postloop.domain.event_types import BLOCKLIST_CHANGELOG_TOPIC, BLOCKLIST_STATE_TOPIC, prefixed

@@ -34,8 +34,6 @@ HOLDS_PREFIX: Final = "g|"
 PROVIDER_PREFIX: Final = "p|"
 """What the guard knows of a mailbox provider; in the partition that owns its name."""
 GUARD_PREFIXES: Final = (HELD_PREFIX, HOLDS_PREFIX, PROVIDER_PREFIX)
-RESTORED_KEY: Final = "restored"
-MARKER_KEY: Final = "marker"
 
 AnySignal = Reported | Delivered | Ordered | TimePassed | Counted | HoldBegan | HoldEnded
 """What a record of the signals may carry: what was seen of an address, or of a mailbox provider."""

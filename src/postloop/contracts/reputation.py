@@ -23,8 +23,6 @@ from postloop.domain.reputation import (
 )
 
 KEY_PREFIX: Final = "r|"
-MARKER_KEY: Final = "marker"
-RESTORED_KEY: Final = "restored"
 
 
 class StandingV1(BaseModel):

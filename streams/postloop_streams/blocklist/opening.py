@@ -1,33 +1,25 @@
-"""What a new owner of partitions does first: bring its files up to date, and fill an empty changelog from ClickHouse.
-
-The list is never silently empty: a partition is not opened before its changelog was read to the end, and a changelog
-without the mark that says it is whole is filled from ClickHouse first.
-"""
+"""What a new owner of partitions does first: its files are brought up to date, or filled from ClickHouse."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import structlog
 
 from postloop.adapters.blocklist_policy import recipient_hash
-from postloop.adapters.changelog_reader import Change, read_changelog
+from postloop.adapters.changelog_reader import Change
 from postloop.adapters.partition_store import Item, PartitionStore
 from postloop.contracts.blocklist_state import (
     ANSWER_PREFIX,
     ENTRY_PREFIX,
     GUARD_PREFIXES,
     HOLDS_PREFIX,
-    MARKER_KEY,
     PROVIDER_PREFIX,
-    RESTORED_KEY,
     Restored,
     answer_from_bytes,
     entry_from_bytes,
@@ -43,12 +35,9 @@ from postloop.settings import Settings
 from postloop_streams.blocklist.folding import ANSWER_MEMORY_MS, state_of
 from postloop_streams.blocklist.publisher import Publisher
 from postloop_streams.blocklist.watching import provider_item
+from postloop_streams.state_files import StateLog, open_files
 
 log = structlog.stdlib.get_logger("postloop.blocklist")
-
-# A compacted topic forgets that something was deleted after `delete.retention.ms`, a day by default: an older file
-# would not hear of it.
-_FRESH_S: Final = 12 * 3600.0
 
 
 class Mirror(Protocol):
@@ -92,54 +81,38 @@ async def open_stores(numbers: Iterable[int], partitions: int, world: Opening) -
     Raises:
         UnavailableError, RefusedError: The broker or ClickHouse cannot be asked.
     """
-    ids = await asyncio.to_thread(world.topic_ids, [world.topic])
-    identity = f"{ids.get(world.topic, '')}/{partitions}"
-    stores = {number: await asyncio.to_thread(_open, world, number, identity) for number in numbers}
-    try:
-        marker = uuid.uuid4().hex.encode()
-        ranges = {}
-        for number, store in stores.items():
-            last = await world.publisher.patiently(
-                partial(world.publisher.write_changelog, number, MARKER_KEY, marker)
-            )
-            ranges[number] = (int(store.about("position") or 0), last)
-        await asyncio.to_thread(
-            read_changelog,
-            world.settings,
-            world.topic,
-            ranges,
-            lambda number, changes: _take(stores[number], number, partitions, changes, world),
-        )
-        return {number: await _whole(number, partitions, store, world) for number, store in stores.items()}
-    except BaseException:
-        for store in stores.values():
-            store.close()
-        raise
+    stores, restored = await open_files(
+        numbers,
+        StateLog(
+            settings=world.settings,
+            directory=world.directory,
+            topic=world.topic,
+            partitions=partitions,
+            topic_ids=world.topic_ids,
+            append=partial(_append, world),
+            item_of=partial(_item, world),
+            mark_of=lambda count: restored_to_bytes(
+                Restored(partitions=partitions, entries=count, source="clickhouse")
+            ),
+            restored_for=lambda value: restored_from_bytes(value).partitions,
+            restore=partial(_restore, world, partitions),
+        ),
+    )
+    return {
+        number: Opened(store, await asyncio.to_thread(store.count, ENTRY_PREFIX), restored[number])
+        for number, store in stores.items()
+    }
 
 
-def _open(world: Opening, number: int, identity: str) -> PartitionStore:
-    store = PartitionStore(world.directory / f"{number}.sqlite")
-    read_at_s = float(store.about("read_at_s") or 0)
-    if store.about("identity") != identity or time.time() - read_at_s > _FRESH_S:
-        store.clear()
-        store.apply([], identity=identity)
-    return store
+async def _append(world: Opening, number: int, key: str, value: bytes) -> int:
+    write = partial(world.publisher.write_changelog, number, key, value)
+    return int(await world.publisher.patiently(write))
 
 
-def _take(store: PartitionStore, number: int, partitions: int, changes: list[Change], world: Opening) -> None:
-    """Write a stretch of the changelog into the file."""
-    items: dict[str, Item] = {}
-    about: dict[str, object] = {}
-    for change in changes:
-        if change.key == RESTORED_KEY and change.value is not None:
-            about["restored_for"] = restored_from_bytes(change.value).partitions
-        elif change.key.startswith((ENTRY_PREFIX, ANSWER_PREFIX, *GUARD_PREFIXES)):
-            items[change.key] = _item(change, number, partitions, world)
-    store.apply(items.values(), position=changes[-1].offset + 1, read_at_s=time.time(), **about)
-
-
-def _item(change: Change, number: int, partitions: int, world: Opening) -> Item:
+def _item(world: Opening, change: Change, number: int, partitions: int) -> Item | None:
     key, value = change.key, change.value
+    if not key.startswith((ENTRY_PREFIX, ANSWER_PREFIX, *GUARD_PREFIXES)):
+        return None
     if value is None:
         return Item(key, None)
     if key.startswith(ANSWER_PREFIX):
@@ -157,17 +130,7 @@ def _guard_item(key: str, value: bytes, world: Opening) -> Item:
     return Item(key, value)
 
 
-async def _whole(number: int, partitions: int, store: PartitionStore, world: Opening) -> Opened:
-    """Return the open partition, filled from ClickHouse when its changelog was never whole for this many partitions."""
-    restored = 0
-    if store.about("restored_for") != str(partitions):
-        restored = await _restore(number, partitions, store, world)
-        log.info("blocklist_restored", partition=number, entries=restored, source="clickhouse")
-    entries = await asyncio.to_thread(store.count, ENTRY_PREFIX)
-    return Opened(store, entries, restored)
-
-
-async def _restore(number: int, partitions: int, store: PartitionStore, world: Opening) -> int:
+async def _restore(world: Opening, partitions: int, number: int, store: PartitionStore) -> int:
     """Fill changelog, state topic and file from ClickHouse; return the number of entries."""
     pages, count = world.mirror.restore(number, partitions), 0
     while page := await asyncio.to_thread(next, pages, None):
@@ -185,7 +148,5 @@ async def _restore(number: int, partitions: int, store: PartitionStore, world: O
     kept = [_guard_item(key, value, world) for key, value in guarded]
     await world.publisher.patiently(partial(world.publisher.fill, number, [], kept))
     await asyncio.to_thread(store.apply, kept)
-    mark = restored_to_bytes(Restored(partitions=partitions, entries=count, source="clickhouse"))
-    await world.publisher.patiently(partial(world.publisher.write_changelog, number, RESTORED_KEY, mark))
-    await asyncio.to_thread(store.apply, [], restored_for=partitions, read_at_s=time.time())
+    log.info("blocklist_restored", partition=number, entries=count, source="clickhouse")
     return count

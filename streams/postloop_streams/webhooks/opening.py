@@ -13,22 +13,20 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import structlog
 
 from postloop.adapters.changelog_reader import Change, read_changelog
 from postloop.adapters.webhook_queue import WebhookQueue
 from postloop.adapters.webhook_queue_changelog import QueueChangelog
+from postloop.contracts.changelog import MARKER_KEY
 from postloop.contracts.webhook_delivery import DELIVERY_PREFIX, HEALTH_PREFIX
 from postloop.settings import Settings
 from postloop_streams.patience import Patience
+from postloop_streams.state_files import FRESH_S
 
 log = structlog.stdlib.get_logger("postloop.webhooks")
-
-MARKER_KEY: Final = "marker"
-# A compacted topic forgets that something was deleted after a day by default: an older file would not hear of it.
-_FRESH_S: Final = 12 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -106,7 +104,7 @@ def _open(world: Opening, number: int, identity: str) -> WebhookQueue:
         count = QueueChangelog(queue.file).adopt()
         log.warning("queue_adopted", partition=number, rows=count, reason="the topics are new")
         note(queue, identity=identity, log_position=0, read_at_s=time.time())
-    elif known and time.time() - read_at_s > _FRESH_S:
+    elif known and time.time() - read_at_s > FRESH_S:
         queue.close()
         for file in (path, *(path.with_name(path.name + end) for end in ("-wal", "-shm", "-journal"))):
             file.unlink(missing_ok=True)

@@ -15,7 +15,8 @@ from bench.processes import BenchError
 
 from postloop.adapters.blocklist_policy import recipient_hash
 from postloop.contracts.blocklist import BlocklistInsertV1, expire_bytes
-from postloop.contracts.blocklist_state import RESTORED_KEY, entry_from_bytes, entry_to_bytes
+from postloop.contracts.blocklist_state import entry_from_bytes, entry_to_bytes
+from postloop.contracts.changelog import RESTORED_KEY
 from postloop.domain.blocklist import (
     DEFAULT_POLICY,
     GLOBAL,
