@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import gc
 import logging
+import pkgutil
 import signal
 import sys
 from collections.abc import Callable
@@ -18,17 +19,14 @@ from postloop.adapters.telemetry import configure, get_logger
 from postloop.domain.errors import PostloopError
 from postloop.domain.roles import BLOCKLIST, RECORDER, REPUTATION, WEBHOOKS
 from postloop.settings import Settings, SettingsError, load_settings
-from postloop_streams.blocklist.app import BlocklistApp
-from postloop_streams.recorder.app import RecorderApp
-from postloop_streams.reputation.app import ReputationApp
 from postloop_streams.role import Role
-from postloop_streams.webhooks.app import WebhooksApp
 
-ROLES: Final[dict[str, Callable[[Settings], Role]]] = {
-    RECORDER: RecorderApp,
-    BLOCKLIST: BlocklistApp,
-    REPUTATION: ReputationApp,
-    WEBHOOKS: WebhooksApp,
+# By name: a worker imports its own role alone. Importing all four takes up to 0.9 s of processor time more.
+ROLES: Final = {
+    RECORDER: "postloop_streams.recorder.app:RecorderApp",
+    BLOCKLIST: "postloop_streams.blocklist.app:BlocklistApp",
+    REPUTATION: "postloop_streams.reputation.app:ReputationApp",
+    WEBHOOKS: "postloop_streams.webhooks.app:WebhooksApp",
 }
 EXIT_USAGE: Final = 2
 EXIT_UNREACHABLE: Final = 3
@@ -41,11 +39,13 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or arguments[0] not in ROLES:
         print(f"error: name one role: {', '.join(ROLES)}", file=sys.stderr)  # noqa: T201
         return EXIT_USAGE
+    # Before the log is set up: libraries set up their loggers when they are imported.
+    make: Callable[[Settings], Role] = pkgutil.resolve_name(ROLES[arguments[0]])
     try:
         settings = load_settings()
         configure(settings)
         quieten_faust(settings)
-        role = ROLES[arguments[0]](settings)
+        role = make(settings)
         problems = role.check()
     except SettingsError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201

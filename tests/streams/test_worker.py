@@ -20,7 +20,7 @@ class Role:
     def __init__(self, settings): pass
     def check(self): return []
 
-worker.ROLES["recorder"] = Role
+worker.ROLES["recorder"] = "__main__:Role"
 worker.faust.Worker = lambda *_, **__: os.kill(os.getpid(), int(sys.argv[1]))
 sys.exit(worker.main(["recorder"]))
 """

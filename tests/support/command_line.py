@@ -13,10 +13,19 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from postloop.domain.roles import ROLES
+
 TIMEOUT_S = 60.0
 _WIDTH = 120
 _forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(["postloop.cli.main", "postloop_streams.worker", __name__])
+_forks.set_forkserver_preload(
+    [
+        "postloop.cli.main",
+        "postloop_streams.worker",
+        *(f"postloop_streams.{role}.app" for role in ROLES),
+        __name__,
+    ]
+)
 
 
 def run_postloop(*arguments: str, env: Mapping[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:

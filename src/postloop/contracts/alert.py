@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Final, Literal
+from typing import Final
 from uuid import UUID, uuid5
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from postloop.contracts.fields import OptionalTime, SchemaVersion, WireTime, moment
-from postloop.domain.alert import DeliveryAlert
-from postloop.domain.alert import describe as describe_alert
+from postloop.domain.alert import AlertKind
+from postloop.domain.alert.model import Figure
 from postloop.domain.incident import IncidentEnded, IncidentStarted, Transition, describe
-
-AlertKind = Literal["provider_outage", "slow", "silence", "delays"]
-Figure = int | float | str
 
 _NAMESPACE: Final = UUID("1b7f52c5-7b1c-5f8e-8a38-6d2a5b0e9d41")
 
@@ -74,19 +71,4 @@ def outage_alert(transition: Transition) -> DeliveryAlertV1:
             **figures,
         },
         text=describe(transition),
-    )
-
-
-def delivery_alert(alert: DeliveryAlert) -> DeliveryAlertV1:
-    """Return the alert of what the rules of delivery time or silence found (kinds `slow`, `delays`, `silence`)."""
-    return DeliveryAlertV1(
-        event_id=alert.event_id,
-        kind=alert.kind,
-        account_id=alert.scope.account_id,
-        sender_domain=alert.scope.sender_domain,
-        mailbox_provider=alert.scope.mailbox_provider,
-        started_at=alert.started_at,
-        ended_at=alert.ended_at,
-        figures={"incident_id": alert.incident_id, **alert.figures},
-        text=describe_alert(alert),
     )
