@@ -10,7 +10,7 @@ from typing import Any
 
 from clickhouse_connect.driver.client import Client
 
-from postloop.adapters.clickhouse import translated
+from postloop.adapters.clickhouse import rows_of
 from postloop.settings import Settings
 
 
@@ -57,9 +57,8 @@ class AlertReader:
             f"SELECT {', '.join(_NAMES)} FROM v_delivery_alerts WHERE kind = {{kind:String}} "
             "ORDER BY started_at DESC, mailbox_provider LIMIT {limit:UInt64}"
         )
-        with translated(self._where):
-            result = self._client.query(query, parameters={"kind": kind, "limit": limit}, tz_mode="aware")
-        return [_alert(dict(zip(_NAMES, row, strict=True))) for row in result.result_rows]
+        rows = rows_of(self._client, query, {"kind": kind, "limit": limit}, where=self._where)
+        return [_alert(dict(zip(_NAMES, row, strict=True))) for row in rows]
 
 
 def _alert(values: dict[str, Any]) -> StoredAlert:

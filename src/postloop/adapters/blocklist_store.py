@@ -26,7 +26,7 @@ from postloop.adapters.blocklist_rows import (
     LogRow,
     Place,
 )
-from postloop.adapters.clickhouse import translated
+from postloop.adapters.clickhouse import rows_of, translated
 from postloop.adapters.migration_render import Layout
 from postloop.adapters.migrations import layout_of, parts
 from postloop.adapters.view_windows import WINDOWS
@@ -285,9 +285,7 @@ class BlocklistReader:
         return self._rows(query, {**said, **place, "limit": limit}, **settings)
 
     def _rows(self, query: str, parameters: dict[str, Any], **settings: Any) -> list[tuple[Any, ...]]:
-        with translated(self._where):
-            result = self._client.query(query, parameters=parameters, settings=settings, tz_mode="aware")
-        return list(result.result_rows)
+        return rows_of(self._client, query, parameters, where=self._where, **settings)
 
 
 def _entry(row: Sequence[Any]) -> EntryRow:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -97,6 +97,23 @@ def translated(what: str) -> Iterator[None]:
         raise RefusedError(f"{what}{_REFUSALS.get(code[1], f': {_short(text)}')}", code=code[1]) from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise UnavailableError(f"{what} {_why_unreached(str(error))}") from error
+
+
+def rows_of(
+    client: Client, query: str, parameters: Mapping[str, Any], *, where: str, **settings: Any
+) -> list[tuple[Any, ...]]:
+    """Return what a query finds; times are aware. Blocks.
+
+    Args:
+        where: Named when the query fails, as in `ClickHouse at URL`.
+
+    Raises:
+        UnavailableError: ClickHouse cannot be asked.
+        RefusedError: It refused the question.
+    """
+    with translated(where):
+        result = client.query(query, parameters=dict(parameters), settings=settings, tz_mode="aware")
+    return [tuple(row) for row in result.result_rows]
 
 
 def _why_unreached(text: str) -> str:

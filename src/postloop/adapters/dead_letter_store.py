@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from clickhouse_connect.driver.client import Client
 
-from postloop.adapters.clickhouse import translated
+from postloop.adapters.clickhouse import rows_of, translated
 from postloop.adapters.migrations import layout_of
 from postloop.contracts.report_events import IMPORT_TOPIC_PREFIX
 from postloop.settings import Settings
@@ -146,8 +146,7 @@ class DeadLetterStore:
         return [_letter(row) for row in self._rows(query, parameters)]
 
     def _rows(self, query: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-        with translated(self._where):
-            return list(self._client.query(query, parameters=parameters, tz_mode="aware").result_rows)
+        return rows_of(self._client, query, parameters, where=self._where)
 
 
 def insert_dead_letters(client: Client, rows: Sequence[Mapping[str, Any]]) -> None:

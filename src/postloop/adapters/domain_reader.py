@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from clickhouse_connect.driver.client import Client
 
-from postloop.adapters.clickhouse import translated
+from postloop.adapters.clickhouse import rows_of
 from postloop.adapters.migrations import layout_of
 from postloop.domain.opens import OpenCounts
 from postloop.domain.pool import Change, Measure, Side, decompose
@@ -145,11 +145,8 @@ class DomainReader:
         )
 
     def _rows(self, query: str, account_id: str, sender_domain: str) -> list[tuple[Any, ...]]:
-        with translated(self._where):
-            result = self._client.query(
-                query, parameters={"account": account_id, "domain": sender_domain}, tz_mode="aware"
-            )
-        return list(result.result_rows)
+        said = {"account": account_id, "domain": sender_domain}
+        return rows_of(self._client, query, said, where=self._where)
 
 
 def _change(measure: Measure, kind: Any, own: Any, whole: Any) -> Change:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import structlog
 from clickhouse_connect.driver.client import Client
 
-from postloop.adapters.clickhouse import translated
+from postloop.adapters.clickhouse import rows_of, translated
 from postloop.adapters.migration_render import Layout
 from postloop.adapters.migrations import layout_of
 from postloop.adapters.reputation_sql import PAIR, WINDOWS, daily_query, evidence_query
@@ -204,9 +204,7 @@ class ReputationReader:
         return [(Subject(*row[:3]), row[3]) for row in rows]
 
     def _rows(self, query: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-        with translated(self._where):
-            result = self._client.query(query, parameters=parameters, tz_mode="aware")
-        return list(result.result_rows)
+        return rows_of(self._client, query, parameters, where=self._where)
 
 
 class ReputationWriter:
