@@ -8,13 +8,42 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from aiokafka.consumer.subscription_state import Assignment
 from aiokafka.structs import TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from postloop_streams.transport import BatchTopic, Consumer
+from postloop_streams.transport import BatchTopic, Consumer, ConsumerThread
 
 PARTITION = TP("email.send", 0)
+
+
+@pytest.mark.parametrize(
+    ("positions", "looked_at"),
+    [
+        pytest.param({}, 0, id="not assigned any more"),
+        pytest.param({PARTITION: None}, 0, id="assigned, and not yet sought"),
+        pytest.param({PARTITION: 7}, 1, id="in its place"),
+    ],
+)
+async def test_a_partition_is_not_suspected_before_it_has_a_position(
+    monkeypatch: pytest.MonkeyPatch, positions: dict[TP, int | None], looked_at: int
+) -> None:
+    assignment = Assignment({TopicPartition(*tp) for tp in positions})
+    for tp, position in positions.items():
+        if position is not None:
+            assignment.state_value(TopicPartition(*tp)).reset_to(position)
+    thread = ConsumerThread.__new__(ConsumerThread)
+    subscription = SimpleNamespace(assignment=assignment)
+    kafka = SimpleNamespace(_subscription=SimpleNamespace(subscription=subscription))
+    seen: list[TP] = []
+    monkeypatch.setattr(thread, "_ensure_consumer", lambda: kafka, raising=False)
+    monkeypatch.setattr(
+        driver.AIOKafkaConsumerThread, "verify_event_path", lambda self, now, tp: seen.append(tp)
+    )
+
+    thread.verify_event_path(0.0, PARTITION)
+    assert len(seen) == looked_at
 
 
 class LoopConsumer(Consumer):
