@@ -46,10 +46,12 @@ class SecretBox:
                 "`openssl rand -base64 32` prints"
             )
         if any(len(key) != KEY_BYTES for key in keys):
-            raise SecretBoxError(f"a master key of webhooks has {KEY_BYTES} bytes, in base64")
+            raise SecretBoxError(
+                f"POSTLOOP_WEBHOOK_MASTER_KEYS: a master key has {KEY_BYTES} bytes, in base64"
+            )
         self._ciphers = {_key_id(key): AESGCM(key) for key in keys}
         if len(self._ciphers) < len(keys):
-            raise SecretBoxError("a master key of webhooks is given twice")
+            raise SecretBoxError("POSTLOOP_WEBHOOK_MASTER_KEYS: a master key is given twice")
         self._current = _key_id(keys[0])
 
     @classmethod
@@ -62,7 +64,9 @@ class SecretBox:
         try:
             found = [base64.b64decode(key.strip(), validate=True) for key in keys.split(",") if key.strip()]
         except (binascii.Error, ValueError):
-            raise SecretBoxError(f"a master key of webhooks is base64 of {KEY_BYTES} bytes") from None
+            raise SecretBoxError(
+                f"POSTLOOP_WEBHOOK_MASTER_KEYS: a master key is base64 of {KEY_BYTES} bytes"
+            ) from None
         return cls(found)
 
     def seal(self, text: str, context: str) -> str:
