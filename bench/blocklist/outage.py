@@ -91,7 +91,7 @@ def _play(
         until_s = time.monotonic() + minute_s
         is_out = number < _BEFORE_MINUTES + OUTAGE_MINUTES
         records = list(_minute(number, started_at, per_minute, random, "out" if is_out else "usual"))
-        refused += sum(b"out-" in record.key for record in records if record.kind == "bounce")
+        refused += sum(b"out-" in record.key for record in records if record.event_type == "bounce")
         load(brokers, records)
         say(number)
         time.sleep(max(0.0, until_s - time.monotonic()))
