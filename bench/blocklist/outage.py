@@ -13,7 +13,7 @@ from typing import Final
 from bench import stack
 from bench.blocklist.events import mail
 from bench.blocklist.throughput import PARTITIONS, READY_S, Say, load, nothing
-from bench.blocklist.worker import Place, Worker, running
+from bench.worker import Place, Worker, running
 from bench.workload import Record
 
 OUTAGE_MINUTES: Final = 10

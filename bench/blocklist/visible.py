@@ -13,10 +13,10 @@ from bench import stack
 from bench.blocklist.arrivals import Arrivals
 from bench.blocklist.events import address, hard_bounces
 from bench.blocklist.throughput import PARTITIONS, READY_S, Say, nothing
-from bench.blocklist.worker import Place, running
 from bench.latency import Latency, summarize
 from bench.processes import BenchError
 from bench.steady import Placed, steady_load
+from bench.worker import Place, running
 from postloop.domain.event_types import BLOCKLIST_INSERT_TOPIC
 
 # Every twentieth address is looked for in ClickHouse: a query for all of them would be most of what is measured.

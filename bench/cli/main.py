@@ -20,6 +20,7 @@ from bench.cli import (
     reputation_role,
     run,
     webhook_http,
+    webhooks,
 )
 
 app = typer.Typer(
@@ -34,6 +35,7 @@ memory.register(app)
 classify.register(app)
 blocklist.register(app)
 webhook_http.register(app)
+webhooks.register(app)
 reputation.register(app)
 reputation_role.register(app)
 gate.register(app)
