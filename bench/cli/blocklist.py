@@ -60,13 +60,14 @@ def deliveries(
 
 @app.command()
 def visible(
-    rate: Annotated[int, typer.Option(min=1, help="Hard bounces a second.")] = 1000,
+    rate: Annotated[int, typer.Option(min=1, help="Events a second.")] = 1000,
+    every: Annotated[int, typer.Option(min=1, help="So manieth is a hard bounce, the rest deliveries.")] = 1,
     seconds: Annotated[int, typer.Option(min=2, help="How long.")] = 30,
     json_file: JsonFile = None,
 ) -> None:
     """A hard bounce -> its event, and its row in ClickHouse: python -m bench blocklist visible"""
-    with part("published", (3 + seconds) * rate) as (place, say):
-        found = measure_visible(rate, seconds, place.directory, say=say)
+    with part("published", (3 + seconds) * rate // every) as (place, say):
+        found = measure_visible(rate, seconds, place.directory, every=every, say=say)
     place.say(f"blocklist.insert: {latency_line(found.published)}")
     place.say(f"v_blocklist_active: {latency_line(found.in_clickhouse)}")
     _write(json_file, "visible", found)

@@ -56,8 +56,13 @@ class Assignment:
     async def call(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Call something of the desk in a thread, one at a time."""
         async with self._lock:
-            # Shielded: a thread that runs on must keep the lock.
-            return await asyncio.shield(asyncio.to_thread(function, *args, **kwargs))
+            work = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
+            try:
+                return await asyncio.shield(work)
+            except asyncio.CancelledError:
+                # The thread runs on, and the next call must not begin beside it: closing a file in use is a crash.
+                await asyncio.wait({work})
+                raise
 
     def ack_when_settled(self, number: int, end: int, ack: Callable[[], Any]) -> None:
         """Call `ack` once everything before a place of the delivery topic is made or in the changelog."""

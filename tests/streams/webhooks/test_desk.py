@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -160,6 +161,25 @@ def test_an_endpoint_that_is_not_known_yet_lets_its_deliveries_wait(world: World
     assert world.counts == (2, 0)
 
 
+def assignment_of(world: World) -> Assignment:
+    patience = Patience(lease=Lease(30.0), health=HealthState([], stuck_after_s=60.0))
+    return Assignment(0, frozenset({0}), desk=world.desk, patience=patience, write=None)  # type: ignore[arg-type]
+
+
+async def test_who_is_cancelled_waits_for_his_thread_before_the_next_call_begins(world: World) -> None:
+    assignment, release, calls = assignment_of(world), threading.Event(), []
+    first = asyncio.create_task(assignment.call(release.wait, 5))
+    while not assignment._lock.locked():
+        await asyncio.sleep(0)
+    second = asyncio.create_task(assignment.call(calls.append, "second"))
+    first.cancel()
+    await asyncio.sleep(0.05)
+    assert not first.done() and not calls
+    release.set()
+    await second
+    assert first.cancelled() and calls == ["second"]
+
+
 async def test_an_attempt_that_ends_while_a_turn_takes_the_others_is_not_lost(world: World) -> None:
     world.put(1)
     (job,) = world.jobs()
@@ -171,8 +191,7 @@ async def test_an_attempt_that_ends_while_a_turn_takes_the_others_is_not_lost(wo
             await release.wait()
             return Ended(job=job, answer=Answer(status=204), at_ms=NOW)
 
-    patience = Patience(lease=Lease(30.0), health=HealthState([], stuck_after_s=60.0))
-    assignment = Assignment(0, frozenset({0}), desk=world.desk, patience=patience, write=None)  # type: ignore[arg-type]
+    assignment = assignment_of(world)
     assignment.start(job, Slow())  # type: ignore[arg-type]
     await begun.wait()
     assignment.ended = []  # what a turn does
