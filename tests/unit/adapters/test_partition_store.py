@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -76,21 +75,21 @@ def test_a_file_is_closed_when_the_call_under_way_has_ended(tmp_path: Path) -> N
     for number in range(10):
         store = PartitionStore(tmp_path / f"{number}.sqlite")
         store.apply([Item(f"e|{n}", b"x" * 200, n) for n in range(2_000)])
-        begun, ends = threading.Event(), []
+        begun, ends = threading.Event(), list[str]()
 
         def read(
-            store: PartitionStore = store, begun: threading.Event = begun, ends: list[Any] = ends
+            store: PartitionStore = store, begun: threading.Event = begun, ends: list[str] = ends
         ) -> None:
             try:
                 while True:
                     assert len(store.due(2_000, limit=2_000)) == 2_000
                     begun.set()
             except StoreError as error:
-                ends.append(error)
+                ends.append(str(error))
 
         reader = threading.Thread(target=read)
         reader.start()
         assert begun.wait(5)
         store.close()
         reader.join(5)
-        assert [str(error) for error in ends] == [f"{tmp_path / f'{number}.sqlite'} is closed"]
+        assert ends == [f"{tmp_path / f'{number}.sqlite'} is closed"]
