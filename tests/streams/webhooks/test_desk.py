@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -198,3 +198,74 @@ async def test_an_attempt_that_ends_while_a_turn_takes_the_others_is_not_lost(wo
     release.set()
     await assignment.wake.wait()
     assert [one.job for one in assignment.ended] == [job]
+
+
+class Held:
+    """Attempts that end when told."""
+
+    def __init__(self) -> None:
+        self.open: dict[str, asyncio.Future[int]] = {}
+
+    async def make(self, job: Job) -> Ended:
+        self.open[job.message_id] = asyncio.get_running_loop().create_future()
+        status = await self.open[job.message_id]
+        del self.open[job.message_id]
+        return Ended(job=job, answer=Answer(status=status), at_ms=NOW)
+
+    async def answer(self, status: int) -> None:
+        """Answer the attempt that was begun first, and let happen what follows."""
+        next(iter(self.open.values())).set_result(status)
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def narrow(tmp_path: Path) -> AsyncIterator[World]:
+    """An endpoint that takes two attempts at once, and has earned that more stand ready."""
+    made = World(tmp_path, concurrency=2)
+    made.put(8)
+    while (jobs := made.jobs()) and len(jobs) < 4:
+        made.end(jobs, 204)
+        made.put(8)
+    made.desk.abandon(jobs)
+    yield made
+    made.desk.close()
+
+
+async def test_no_more_run_at_once_than_the_endpoint_allows_and_the_next_begins_when_one_ends(
+    narrow: World,
+) -> None:
+    assignment, held, jobs = assignment_of(narrow), Held(), narrow.jobs()
+    assert len(jobs) == 4
+    for job in jobs:
+        assignment.start(job, held)  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    assert len(held.open) == 2
+    for left in (2, 2, 1, 0):
+        await held.answer(204)
+        assert len(held.open) == left
+    assert len(assignment.ended) == 4 and not assignment.returned
+
+
+async def test_what_stood_ready_is_handed_back_when_the_endpoint_fails(narrow: World) -> None:
+    assignment, held, jobs = assignment_of(narrow), Held(), narrow.jobs()
+    for job in jobs:
+        assignment.start(job, held)  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    await held.answer(500)
+    assert len(held.open) == 1 and assignment.returned == jobs[2:]
+    waiting_before = narrow.counts[0]
+    narrow.desk.abandon(assignment.returned)
+    assert narrow.counts[0] == waiting_before
+    assert {job.message_id for job in narrow.jobs()} >= {job.message_id for job in jobs[2:3]}
+    await held.answer(204)
+
+
+async def test_nothing_is_begun_once_the_partitions_are_given_up(narrow: World) -> None:
+    assignment, held, jobs = assignment_of(narrow), Held(), narrow.jobs()
+    for job in jobs:
+        assignment.start(job, held)  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    assignment.is_closed = True
+    await held.answer(204)
+    assert len(held.open) == 1
