@@ -18,6 +18,7 @@ from postloop.cli import (
     domain,
     explain,
     import_events,
+    message,
     migrate,
     reclassify,
     reconcile,
@@ -59,6 +60,7 @@ webhook_sending.register(webhook.webhook)
 config.register(app)
 doctor.register(app)
 domain.register(app)
+message.register(app)
 reputation.register(app)
 simulate.register(app)
 verify.register(app)
