@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
 from clickhouse_connect.driver.client import Client
@@ -16,6 +16,17 @@ from postloop.domain.pool import Change, Measure, Side, decompose
 from postloop.settings import Settings
 
 DAYS: Final = 14
+SERIES: Final = {"hour": (timedelta(hours=1), 48), "day": (timedelta(days=1), 30)}
+"""Length and number of the points of each series."""
+_SERIES_SUMS: Final = (
+    "send_count",
+    "delivered_count",
+    "hard_bounce_count",
+    "soft_bounce_count",
+    "deferral_count",
+    "complaint_count",
+    "unsubscribe_count",
+)
 _ONE: Final = "account_id = {account:String} AND sender_domain = {domain:String}"
 _MEASURES: Final[tuple[Measure, ...]] = ("complaint", "hard_bounce")
 _SINCE: Final = "now() - toIntervalDay(7)"
@@ -45,6 +56,25 @@ class Day:
     delivered_count: int
     hard_bounce_count: int
     complaint_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What an hour or a day (UTC) counted, by when events happened.
+
+    Attributes:
+        human_open_count: Messages that a person opened then, each once per recipient; estimated.
+    """
+
+    at: datetime
+    send_count: int = 0
+    delivered_count: int = 0
+    hard_bounce_count: int = 0
+    soft_bounce_count: int = 0
+    deferral_count: int = 0
+    complaint_count: int = 0
+    unsubscribe_count: int = 0
+    human_open_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +135,35 @@ class DomainReader:
         )
         query = (
             f"SELECT toDate(bucket) AS day, {sums} FROM {self._hours} AS r WHERE cube = 'domain' AND {_ONE} "
-            f"AND bucket >= today() - {DAYS - 1} GROUP BY day ORDER BY day"
+            f"AND bucket >= today() - {DAYS - 1} AND toMonday(bucket) >= toMonday(today() - {DAYS - 1}) "
+            "GROUP BY day ORDER BY day"
         )
         found = {row[0]: Day(*row) for row in self._rows(query, account_id, sender_domain)}
         last = max(found, default=date.min)
         wanted = [last - timedelta(days=back) for back in range(DAYS - 1, -1, -1)] if found else []
         return [found.get(day, Day(day, 0, 0, 0)) for day in wanted]
+
+    def series(self, account_id: str, sender_domain: str, *, now: datetime) -> dict[str, list[Point]]:
+        """Return the last hours and days up to now, each without a gap, the oldest first; see `SERIES`."""
+        return {name: self._points(account_id, sender_domain, name, now) for name in SERIES}
+
+    def _points(self, account_id: str, sender_domain: str, name: str, now: datetime) -> list[Point]:
+        step, count = SERIES[name]
+        last = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+        if name == "day":
+            last = last.replace(hour=0)
+        places = [last - step * back for back in range(count - 1, -1, -1)]
+        floor = "toStartOfHour(bucket)" if name == "hour" else "toStartOfDay(bucket)"
+        sums = ", ".join(f"toUInt64(greatest(sum(r.{column}), 0))" for column in _SERIES_SUMS)
+        query = (
+            f"SELECT toUnixTimestamp({floor}) AS at, {sums}, uniqCombined64Merge(r.human_opens) "
+            f"FROM {self._hours} AS r WHERE cube = 'domain' AND {_ONE} "
+            "AND bucket >= toDateTime({begin:UInt32}, 'UTC') "
+            "AND toMonday(bucket) >= toMonday(toDateTime({begin:UInt32}, 'UTC')) GROUP BY at"
+        )
+        rows = self._rows(query, account_id, sender_domain, begin=int(places[0].timestamp()))
+        found = {row[0]: row[1:] for row in rows}
+        return [Point(at, *found.get(int(at.timestamp()), ())) for at in places]
 
     def pools(self, account_id: str, sender_domain: str) -> list[PoolChange]:
         """Return how each pool changed. A dedicated one is not compared with anybody."""
@@ -144,8 +197,8 @@ class DomainReader:
             "GROUP BY ip_pool, ip_pool_kind"
         )
 
-    def _rows(self, query: str, account_id: str, sender_domain: str) -> list[tuple[Any, ...]]:
-        said = {"account": account_id, "domain": sender_domain}
+    def _rows(self, query: str, account_id: str, sender_domain: str, **more: Any) -> list[tuple[Any, ...]]:
+        said = {"account": account_id, "domain": sender_domain, **more}
         return rows_of(self._client, query, said, where=self._where)
 
 
