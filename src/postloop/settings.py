@@ -178,6 +178,14 @@ class Settings(BaseSettings):
         description="Keys that seal the secrets of endpoints: base64 of 32 bytes each, comma separated, newest first",
     )
 
+    # -- API ---------------------------------------------------------------------------------------------------
+    api_host: str = Field("127.0.0.1", description="Address on which `postloop api` listens")
+    api_port: Port = Field(8080, description="Port of `postloop api`; 0: any free port")
+    api_watch: str = Field(
+        "",
+        description="Workers that the API's /health shows too, like recorder=http://10.0.0.5:8090, comma separated",
+    )
+
     # -- Serving and logs --------------------------------------------------------------------------------------
     health_host: str = Field("127.0.0.1", description="Address on which a worker serves its health")
     health_port: Port = Field(8090, description="/health, /ready and /metrics of a worker; 0: any free port")

@@ -1,0 +1,56 @@
+"""`python -m postloop.api`: one process of the API, until a signal."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import uvicorn
+
+from postloop.adapters.telemetry import configure, get_logger
+from postloop.api.application import create_app
+from postloop.domain.errors import PostloopError
+from postloop.settings import load_settings
+
+EXIT_USAGE: Final = 2
+# Requests under way get this long when the process is told to stop. Seconds.
+_SHUTDOWN_S: Final = 2
+_KEEP_ALIVE_S: Final = 65
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Serve until SIGTERM or Ctrl-C; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m postloop.api")
+    parser.add_argument("--host", default=None)
+    parser.add_argument("--port", type=int, default=None)
+    said = parser.parse_args(arguments)
+    try:
+        settings = load_settings()
+    except PostloopError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return EXIT_USAGE
+    configure(settings)
+    host = said.host or settings.api_host
+    port = settings.api_port if said.port is None else said.port
+    get_logger("postloop.api").info("api_starting", host=host, port=port)
+    uvicorn.run(
+        create_app(settings),
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        loop="asyncio",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_SHUTDOWN_S,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
