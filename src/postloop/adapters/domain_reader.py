@@ -3,6 +3,7 @@
 # ruff: noqa: S608 - names in the queries are ours; what comes from outside is a parameter.
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
@@ -116,6 +117,24 @@ class DomainReader:
             )
             for row in self._rows(query, account_id, sender_domain)
         ]
+
+    def open_rates(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], float]:
+        """Return the open rate of 7 days over all classes of mail of (account, sender domain); less than `pairs`.
+
+        Without a delivery there is none.
+        """
+        if not pairs:
+            return {}
+        query = (
+            "SELECT account_id, sender_domain, least(1., sum(human_open_count) / sum(delivered_count)) "
+            "FROM v_open_rate WHERE `window` = '7d' AND account_id IN {accounts:Array(String)} "
+            "AND sender_domain IN {domains:Array(String)} "
+            "GROUP BY account_id, sender_domain HAVING sum(delivered_count) > 0"
+        )
+        accounts, domains = ([*dict.fromkeys(part)] for part in zip(*pairs, strict=True))
+        rows = rows_of(self._client, query, {"accounts": accounts, "domains": domains}, where=self._where)
+        wanted = set(pairs)
+        return {(row[0], row[1]): row[2] for row in rows if (row[0], row[1]) in wanted}
 
     def latencies(self, account_id: str, sender_domain: str) -> list[Latency]:
         """Return delivery times of 24 h by mailbox provider, the largest first."""

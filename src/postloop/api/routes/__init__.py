@@ -11,8 +11,8 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from postloop.api.routes import operations
+from postloop.api.routes import domains, messages, operations
 
-ROUTERS: Final[tuple[APIRouter, ...]] = (operations.router,)
+ROUTERS: Final[tuple[APIRouter, ...]] = (operations.router, messages.router, domains.router)
 BODY_LIMITS: Final[Mapping[str, int]] = {}
 """Path -> the largest body in bytes, where it is not the usual."""

@@ -1,0 +1,116 @@
+"""The health of sender domains: the worst first, and one in full."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Path, Query
+
+from postloop.adapters.clock import utc_now
+from postloop.adapters.domain_health import RUNNING, Health, Standing, document, standings, summary
+from postloop.adapters.domain_reader import DomainReader
+from postloop.adapters.reputation_store import ReputationReader
+from postloop.api.caller import Asking, Caller
+from postloop.api.domain_models import DomainAnswer, DomainHealth, DomainPage, DomainSummary
+from postloop.api.openapi import WITH_KEY, errors
+from postloop.api.problems import Problem
+from postloop.api.scope import MAX_TEXT_CHARS, AccountId, Cursor, account_of, refused
+from postloop.api.state import Api, Shared
+from postloop.contracts.cursor import cursor_of, place_of
+from postloop.domain.errors import DataError
+
+router = APIRouter(tags=["domains"], responses=WITH_KEY)
+
+MAX_DOMAINS: Final = 200
+# An operator's answer about a domain that many accounts send from; account_id asks for any other.
+_MAX_ACCOUNTS: Final = 10
+
+
+@router.get("/v1/domains", summary="Sender domains, the worst first", responses=errors(404))
+async def list_domains(
+    caller: Asking,
+    api: Shared,
+    limit: Annotated[int, Query(ge=1, le=MAX_DOMAINS)] = 20,
+    cursor: Cursor = None,
+    account_id: AccountId = None,
+) -> DomainPage:
+    """List grade, score, rates and open rate of sender domains; those with an unknown grade come last."""
+    account = account_of(caller, account_id)
+    try:
+        score, *rest = place_of(cursor, (int, float), int, str, str) if cursor else (None,)
+    except DataError as error:
+        raise refused(error) from None
+    after = None if score is None else (float(score), *rest)
+    rows = await api.warehouse.ask(
+        lambda client: ReputationReader(client, api.settings).current(
+            account_id=account,
+            limit=limit + 1,
+            after=after,
+        )
+    )
+    page = rows[:limit]
+    pairs = [(row.account_id, row.sender_domain) for row in page]
+    opens = await api.warehouse.ask(lambda client: DomainReader(client, api.settings).open_rates(pairs))
+    return DomainPage(
+        domains=[
+            DomainSummary(**summary(row), open_rate=opens.get(pair))
+            for row, pair in zip(page, pairs, strict=True)
+        ],
+        next_cursor=cursor_of(page[-1].place) if len(rows) > limit else None,
+    )
+
+
+@router.get("/v1/domains/{sender_domain}", summary="The health of a sender domain", responses=errors(404))
+async def show_domain(
+    caller: Asking,
+    api: Shared,
+    sender_domain: Annotated[str, Path(min_length=1, max_length=MAX_TEXT_CHARS)],
+    account_id: AccountId = None,
+) -> DomainAnswer:
+    """Tell rates with their intervals, score, reasons, what to do, opens, delivery times, and series for charts."""
+    account, now, domain = account_of(caller, account_id), utc_now(), sender_domain
+    evidence, current = await asyncio.gather(
+        api.warehouse.ask(
+            lambda client: ReputationReader(client, api.settings).evidence_of(
+                account, domain, as_of=now + RUNNING
+            )
+        ),
+        api.warehouse.ask(
+            lambda client: ReputationReader(client, api.settings).current(
+                domain, account_id=account, limit=100
+            )
+        ),
+    )
+    found = standings(evidence, current)
+    if not found:
+        raise Problem(404, "not_found", "Nothing was sent from this domain in the last 30 days.")
+    healths = await asyncio.gather(*(_health(api, one, caller, now) for one in found[:_MAX_ACCOUNTS]))
+    return DomainAnswer(
+        sender_domain=domain,
+        accounts=[DomainHealth(**document(health)) for health in healths],
+        is_complete=len(found) <= _MAX_ACCOUNTS,
+    )
+
+
+async def _health(api: Api, standing: Standing, caller: Caller, now: datetime) -> Health:
+    """Return everything about a pair; the questions are asked side by side.
+
+    How a pool did as a whole tells about others that send over it, so an account is not told.
+    """
+    subject, evidence, current = standing
+    pair = subject.account_id, subject.sender_domain
+    names = ["opens", "latencies", "days"] + (["pools"] if caller.account_id is None else [])
+
+    async def ask(name: str) -> Any:
+        return await api.warehouse.ask(
+            lambda client: getattr(DomainReader(client, api.settings), name)(*pair)
+        )
+
+    series, *parts = await asyncio.gather(
+        api.warehouse.ask(lambda client: DomainReader(client, api.settings).series(*pair, now=now)),
+        *map(ask, names),
+    )
+    known = {"pools": [], **dict(zip(names, parts, strict=True))}
+    return Health(subject=subject, evidence=evidence, current=current, series=series, **known)
