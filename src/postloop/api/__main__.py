@@ -25,6 +25,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m postloop.api")
     parser.add_argument("--host", default=None)
     parser.add_argument("--port", type=int, default=None)
+    parser.add_argument("--stack", default="", help="Where `postloop up` tells how the whole is.")
     said = parser.parse_args(arguments)
     try:
         settings = load_settings()
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     port = settings.api_port if said.port is None else said.port
     get_logger("postloop.api").info("api_starting", host=host, port=port)
     uvicorn.run(
-        create_app(settings),
+        create_app(settings, stack_url=said.stack),
         host=host,
         port=port,
         log_config=None,

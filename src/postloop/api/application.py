@@ -13,19 +13,19 @@ from postloop.api import openapi, problems
 from postloop.api.body_limit import BodyLimit
 from postloop.api.observing import Observing
 from postloop.api.routes import BODY_LIMITS, ROUTERS
-from postloop.api.state import Api, make_api, working
+from postloop.api.state import make_api, working
 from postloop.settings import Settings
 
 _TITLE: Final = "Postloop"
 
 
-def create_app(settings: Settings, *, api: Api | None = None) -> FastAPI:
+def create_app(settings: Settings, *, stack_url: str = "") -> FastAPI:
     """Return the application; nothing is connected before it starts.
 
     Args:
-        api: The parts it works with; None: made from the settings.
+        stack_url: Where the supervisor of `postloop up` tells how the whole is; empty: there is none.
     """
-    parts = api or make_api(settings)
+    parts = make_api(settings, stack_url=stack_url)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

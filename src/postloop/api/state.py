@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request
 
 from postloop.adapters.metrics import ApiMetrics
+from postloop.api.commands import CommandDesk
+from postloop.api.health import Health
 from postloop.api.key_ring import KeyRing
+from postloop.api.memory import BlocklistMemory
+from postloop.api.neighbours import Neighbours
+from postloop.api.publishing import Publisher
 from postloop.api.warehouse import Warehouse
 from postloop.settings import Settings
 
@@ -23,25 +28,53 @@ class Api:
     metrics: ApiMetrics
     warehouse: Warehouse
     keys: KeyRing
+    publisher: Publisher
+    commands: CommandDesk
+    memory: BlocklistMemory
+    neighbours: Neighbours
+    health: Health
 
 
-def make_api(settings: Settings) -> Api:
-    """Return the parts, not yet at work; importing or making them starts nothing."""
-    warehouse = Warehouse(settings)
+def make_api(settings: Settings, *, stack_url: str = "") -> Api:
+    """Return the parts, not yet at work; making them starts nothing.
+
+    Args:
+        stack_url: Where the supervisor of `postloop up` tells how the whole is.
+    """
+    warehouse, neighbours = Warehouse(settings), Neighbours()
+    keys, publisher = KeyRing(warehouse, settings), Publisher(settings)
+    commands, memory = CommandDesk(settings, publisher), BlocklistMemory(settings)
+    health = Health(
+        keys=keys,
+        publisher=publisher,
+        commands=commands,
+        memory=memory,
+        neighbours=neighbours,
+        watched=settings.api_watched,
+        stack_url=stack_url,
+    )
     return Api(
-        settings=settings, metrics=ApiMetrics(), warehouse=warehouse, keys=KeyRing(warehouse, settings)
+        settings=settings,
+        metrics=ApiMetrics(),
+        warehouse=warehouse,
+        keys=keys,
+        publisher=publisher,
+        commands=commands,
+        memory=memory,
+        neighbours=neighbours,
+        health=health,
     )
 
 
 @asynccontextmanager
 async def working(api: Api) -> AsyncIterator[None]:
-    """Keep the parts at work; none of them must be reachable for that."""
-    await api.keys.start()
-    try:
+    """Keep the parts at work; nothing outside must be reachable for that."""
+    async with AsyncExitStack() as stack:
+        stack.callback(api.warehouse.close)
+        for part in (api.neighbours, api.keys, api.publisher, api.commands, api.memory, api.health):
+            await part.start()
+            stack.push_async_callback(part.stop)
         yield
-    finally:
-        await api.keys.stop()
-        api.warehouse.close()
 
 
 async def _shared(request: Request) -> Api:
