@@ -11,8 +11,8 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from postloop.api.routes import domains, messages, operations
+from postloop.api.routes import domains, messages, operations, status
 
-ROUTERS: Final[tuple[APIRouter, ...]] = (operations.router, messages.router, domains.router)
+ROUTERS: Final[tuple[APIRouter, ...]] = (operations.router, messages.router, domains.router, status.router)
 BODY_LIMITS: Final[Mapping[str, int]] = {}
 """Path -> the largest body in bytes, where it is not the usual."""

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Path, Query
 from postloop.adapters.clock import utc_now
 from postloop.adapters.domain_health import RUNNING, Health, Standing, document, standings, summary
 from postloop.adapters.domain_reader import DomainReader
-from postloop.adapters.reputation_store import ReputationReader
+from postloop.adapters.reputation_store import ListPlace, ReputationReader
 from postloop.api.caller import Asking, Caller
 from postloop.api.domain_models import DomainAnswer, DomainHealth, DomainPage, DomainSummary
 from postloop.api.openapi import WITH_KEY, errors
@@ -39,15 +39,19 @@ async def list_domains(
     """List grade, score, rates and open rate of sender domains; those with an unknown grade come last."""
     account = account_of(caller, account_id)
     try:
-        score, *rest = place_of(cursor, (int, float), int, str, str) if cursor else (None,)
+        after = _place(cursor) if cursor else None
     except DataError as error:
         raise refused(error) from None
-    after = None if score is None else (float(score), *rest)
+    return await read_domains(api, account_id=account, limit=limit, after=after)
+
+
+async def read_domains(
+    api: Api, *, account_id: str | None, limit: int, after: ListPlace | None = None
+) -> DomainPage:
+    """Return a page of sender domains, of one account or of all, the worst first."""
     rows = await api.warehouse.ask(
         lambda client: ReputationReader(client, api.settings).current(
-            account_id=account,
-            limit=limit + 1,
-            after=after,
+            account_id=account_id, limit=limit + 1, after=after
         )
     )
     page = rows[:limit]
@@ -60,6 +64,11 @@ async def list_domains(
         ],
         next_cursor=cursor_of(page[-1].place) if len(rows) > limit else None,
     )
+
+
+def _place(cursor: str) -> ListPlace:
+    score, negative_count, account_id, sender_domain = place_of(cursor, (int, float), int, str, str)
+    return float(score), negative_count, account_id, sender_domain
 
 
 @router.get("/v1/domains/{sender_domain}", summary="The health of a sender domain", responses=errors(404))
