@@ -14,6 +14,7 @@ from bench.cli import (
     gate,
     growth,
     latency,
+    lookup,
     memory,
     recovery,
     reputation,
@@ -29,6 +30,7 @@ app = typer.Typer(
 run.register(app)
 growth.register(app)
 latency.register(app)
+lookup.register(app)
 recovery.register(app)
 memory.register(app)
 classify.register(app)
