@@ -11,8 +11,8 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from postloop.api.routes import operations
+from postloop.api.routes import blocklist, events, operations
 
-ROUTERS: Final[tuple[APIRouter, ...]] = (operations.router,)
-BODY_LIMITS: Final[Mapping[str, int]] = {}
+ROUTERS: Final[tuple[APIRouter, ...]] = (blocklist.router, events.router, operations.router)
+BODY_LIMITS: Final[Mapping[str, int]] = {"/v1/events": events.MAX_BYTES}
 """Path -> the largest body in bytes, where it is not the usual."""
