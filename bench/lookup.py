@@ -72,7 +72,10 @@ def measure(directory: Path, *, event_count: int, rounds: int, on_done: Callable
 
 def fill(store: Store, *, event_count: int) -> None:
     """Store events in the order of their sending."""
-    begin, step_ms = datetime.now(UTC).timestamp() - DAYS * 86_400, DAYS * 86_400_000 * _PER_MESSAGE / event_count
+    begin, step_ms = (
+        datetime.now(UTC).timestamp() - DAYS * 86_400,
+        DAYS * 86_400_000 * _PER_MESSAGE / event_count,
+    )
     for first in range(0, event_count, _CHUNK):
         said = {
             "first": first,
@@ -86,7 +89,9 @@ def fill(store: Store, *, event_count: int) -> None:
             store.client.command(_ROWS, parameters=said, settings={"max_insert_threads": 1})
 
 
-def looks(store: Store, settings: Settings, *, event_count: int) -> Iterator[tuple[str, Callable[[int], object]]]:
+def looks(
+    store: Store, settings: Settings, *, event_count: int
+) -> Iterator[tuple[str, Callable[[int], object]]]:
     """Yield each kind of look-up with a function that does it for a random thing, chosen by a number."""
     client, threads = connect(settings), ThreadPoolExecutor(6)
     lookup, domains = MessageLookup(client, settings), DomainReader(client, settings)

@@ -26,7 +26,10 @@ def lookup(
 
     def done(timed: Timed) -> None:
         found.append(timed)
-        out.print(f"{timed.what:<34} median {timed.p50_ms:7.1f} ms, longest {timed.worst_ms:7.1f} ms", highlight=False)
+        out.print(
+            f"{timed.what:<34} median {timed.p50_ms:7.1f} ms, longest {timed.worst_ms:7.1f} ms",
+            highlight=False,
+        )
 
     err.print(f"storing {events:,} events ...", highlight=False)
     with workplace() as place:

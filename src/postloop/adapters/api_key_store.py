@@ -12,6 +12,7 @@ from typing import Any, Final
 from clickhouse_connect.driver.client import Client
 
 from postloop.adapters.clickhouse import rows_of, translated
+from postloop.adapters.clock import utc_now
 from postloop.adapters.migrations import layout_of
 from postloop.domain.api_key import RANDOM_BYTES, ApiKey, Kind, NewKey, new_key
 from postloop.settings import Settings
@@ -35,6 +36,18 @@ class ListedKey:
 
     key: ApiKey
     last_used_at: datetime | None
+
+
+def ensure_operator_key(client: Client, settings: Settings) -> NewKey | None:
+    """Make an operator's key where none was ever made, so that somebody can use the API; else return None.
+
+    Raises:
+        UnavailableError, RefusedError: See ApiKeyStore.
+    """
+    store = ApiKeyStore(client, settings)
+    if any(key.kind == "operator" for key in store.all()):
+        return None
+    return store.create(kind="operator", name="made by postloop up", expires_at=None, now=utc_now())
 
 
 class ApiKeyStore:
@@ -102,10 +115,6 @@ class ApiKeyStore:
         query = f"SELECT key_id, max(last_used_at) FROM {self._uses} GROUP BY key_id"
         uses = dict(rows_of(self._client, query, {}, where=self._where))
         return [ListedKey(key, uses.get(key.key_id)) for key in self.all()]
-
-    def has_operator(self) -> bool:
-        """Return whether an operator's key was ever made."""
-        return any(key.kind == "operator" for key in self.all())
 
     def note_uses(self, last_used_at: Mapping[str, datetime]) -> None:
         """Write down when keys were used last."""

@@ -8,6 +8,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from postloop.api.problems import MEDIA_TYPE
+from postloop.contracts.envelope import Envelope
+from postloop.domain.event_types import EVENT_TYPES, INPUT_TOPICS
 
 _REFERENCE: Final = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _TEXTS: Final = {
@@ -87,8 +89,18 @@ def _made(app: FastAPI) -> dict[str, Any]:
     document = get_openapi(
         title=app.title, version=app.version, summary=app.summary, description=_ABOUT, routes=app.routes
     )
-    document["components"].setdefault("schemas", {})["Problem"] = _PROBLEM
+    schemas = document["components"].setdefault("schemas", {})
+    schemas |= {"Problem": _PROBLEM, "Event": _event()}
     return document
+
+
+def _event() -> dict[str, Any]:
+    """Return what every event has; what each type has beside that is in the schemas of the topics."""
+    schema = Envelope.model_json_schema()
+    kinds = [*EVENT_TYPES, *INPUT_TOPICS.values()]
+    schema["properties"]["type"] = {"enum": kinds, "description": "Needed unless the request says ?type=."}
+    schema |= {"title": "Event", "description": "docs/events.md has the fields of each type."}
+    return schema
 
 
 _ABOUT: Final = (

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -69,12 +70,15 @@ def make_api(settings: Settings, *, stack_url: str = "") -> Api:
 @asynccontextmanager
 async def working(api: Api) -> AsyncIterator[None]:
     """Keep the parts at work; nothing outside must be reachable for that."""
-    async with AsyncExitStack() as stack:
-        stack.callback(api.warehouse.close)
-        for part in (api.neighbours, api.keys, api.publisher, api.commands, api.memory, api.health):
+    parts = (api.neighbours, api.keys, api.publisher, api.commands, api.memory, api.health)
+    try:
+        for part in parts:
             await part.start()
-            stack.push_async_callback(part.stop)
         yield
+    finally:
+        # Side by side: each may have to wait for its thread.
+        await asyncio.gather(*(part.stop() for part in parts), return_exceptions=True)
+        api.warehouse.close()
 
 
 async def _shared(request: Request) -> Api:

@@ -21,6 +21,8 @@ ID_BYTES: Final = 10
 SECRET_BYTES: Final = 32
 RANDOM_BYTES: Final = ID_BYTES + SECRET_BYTES
 MAX_NAME_CHARS: Final = 200
+MAX_ACCOUNT_CHARS: Final = 998
+"""As in events."""
 
 _form: Final = re.compile(r"plk_([a-z2-7]{16})_[a-z2-7]{52}").fullmatch
 _id_form: Final = re.compile(r"[a-z2-7]{16}").fullmatch
@@ -65,6 +67,10 @@ class ApiKey:
     def __post_init__(self) -> None:
         if (self.kind == "account") is not bool(self.account_id):
             raise DataError("wrong_owner", "account_id", "a key belongs to one account or to an operator")
+        if len(self.account_id) > MAX_ACCOUNT_CHARS:
+            raise DataError(
+                "too_long", "account_id", f"an account has at most {MAX_ACCOUNT_CHARS} characters"
+            )
         if len(self.name) > MAX_NAME_CHARS:
             raise DataError("too_long", "name", f"a name has at most {MAX_NAME_CHARS} characters")
 

@@ -11,8 +11,15 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from postloop.api.routes import domains, messages, operations, status
+from postloop.api.routes import blocklist, domains, events, messages, operations, status
 
-ROUTERS: Final[tuple[APIRouter, ...]] = (operations.router, messages.router, domains.router, status.router)
-BODY_LIMITS: Final[Mapping[str, int]] = {}
+ROUTERS: Final[tuple[APIRouter, ...]] = (
+    messages.router,
+    blocklist.router,
+    domains.router,
+    events.router,
+    status.router,
+    operations.router,
+)
+BODY_LIMITS: Final[Mapping[str, int]] = {"/v1/events": events.MAX_BYTES}
 """Path -> the largest body in bytes, where it is not the usual."""

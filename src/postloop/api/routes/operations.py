@@ -5,6 +5,8 @@ As a child of `postloop up` they tell about the whole stack; the same paths with
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 from fastapi import APIRouter
 from prometheus_client import generate_latest
 from starlette.responses import JSONResponse, Response
@@ -13,17 +15,19 @@ from postloop.adapters.health_server import METRICS_CONTENT_TYPE
 from postloop.api.state import Shared
 
 router = APIRouter(tags=["operations"])
-_AWAY = {503: {"description": "Not so; the document says why.", "content": {"application/json": {}}}}
+_AWAY: Final[dict[int | str, dict[str, Any]]] = {
+    503: {"description": "Not so; the document says why.", "content": {"application/json": {}}}
+}
 
 
-@router.get("/health", summary="Whether the process lives", responses={**_AWAY})
+@router.get("/health", summary="Whether the process lives", responses=_AWAY)
 async def health(api: Shared) -> Response:
     """Return each part and whether it is in order; 503 when the process is stuck."""
     seen = await api.health.whole()
     return JSONResponse(seen.document, 200 if seen.is_live else 503)
 
 
-@router.get("/ready", summary="Whether every part that it needs is there", responses={**_AWAY})
+@router.get("/ready", summary="Whether every part that it needs is there", responses=_AWAY)
 async def ready(api: Shared) -> Response:
     """Return the same document; 503 while a part is missing, with its name."""
     seen = await api.health.whole()
