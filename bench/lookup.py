@@ -27,7 +27,8 @@ _PER_MESSAGE: Final = 3
 _ROWS: Final = """INSERT INTO events (topic, topic_id, `partition`, `offset`, `index`, run_id, record_at, stored_at,
     event_type, event_id, occurred_at, account_id, message_id, sender_domain, recipient, recipient_domain,
     recipient_valid, mailbox_provider, schema_version, mail_class, ip_pool, ip_pool_kind, sent_at, outcome, status,
-    smtp_response, action, smtp_code, enhanced_code, diagnostic, user_agent, open_kind, open_reason, reason, hard, fault)
+    smtp_response, action, smtp_code, enhanced_code, diagnostic, user_agent, open_kind, open_reason, reason, hard,
+    fault)
 SELECT concat('email.', event_type), 't', m % 4, number, 0, 'r', at, at + 1, event_type,
     lower(hex(cityHash64('e', number))), at, concat('a', toString(intDiv(d, 4))),
     concat(lower(hex(cityHash64('m', m))), '@d', toString(d), '.example'), concat('d', toString(d), '.example'),

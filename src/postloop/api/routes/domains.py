@@ -14,6 +14,7 @@ from postloop.adapters.domain_reader import DomainReader
 from postloop.adapters.reputation_store import ListPlace, ReputationReader
 from postloop.api.caller import Asking, Caller
 from postloop.api.domain_models import DomainAnswer, DomainHealth, DomainPage, DomainSummary
+from postloop.api.examples import DOMAIN, DOMAINS, example
 from postloop.api.openapi import WITH_KEY, errors
 from postloop.api.problems import Problem
 from postloop.api.scope import MAX_TEXT_CHARS, AccountId, Cursor, account_of, refused
@@ -28,7 +29,9 @@ MAX_DOMAINS: Final = 200
 _MAX_ACCOUNTS: Final = 10
 
 
-@router.get("/v1/domains", summary="Sender domains, the worst first", responses=errors(404))
+@router.get(
+    "/v1/domains", summary="Sender domains, the worst first", responses={**errors(404), **example(DOMAINS)}
+)
 async def list_domains(
     caller: Asking,
     api: Shared,
@@ -71,7 +74,11 @@ def _place(cursor: str) -> ListPlace:
     return float(score), negative_count, account_id, sender_domain
 
 
-@router.get("/v1/domains/{sender_domain}", summary="The health of a sender domain", responses=errors(404))
+@router.get(
+    "/v1/domains/{sender_domain}",
+    summary="The health of a sender domain",
+    responses={**errors(404), **example(DOMAIN)},
+)
 async def show_domain(
     caller: Asking,
     api: Shared,

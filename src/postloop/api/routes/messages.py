@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Query
 from postloop.adapters.clock import utc_now
 from postloop.adapters.message_lookup import MAX_MESSAGES, Asker, MessageLookup
 from postloop.api.caller import Asking
+from postloop.api.examples import MESSAGE, MESSAGES, example
 from postloop.api.openapi import WITH_KEY, errors
 from postloop.api.problems import Problem
 from postloop.api.scope import MAX_TEXT_CHARS, AccountId, Cursor, Lang, Text, account_of, refused
@@ -19,7 +20,11 @@ from postloop.domain.errors import DataError
 router = APIRouter(tags=["messages"], responses=WITH_KEY)
 
 
-@router.get("/v1/messages", summary="Messages to a recipient, the newest first", responses=errors(404))
+@router.get(
+    "/v1/messages",
+    summary="Messages to a recipient, the newest first",
+    responses={**errors(404), **example(MESSAGES)},
+)
 async def list_messages(
     caller: Asking,
     api: Shared,
@@ -41,7 +46,11 @@ async def list_messages(
         raise refused(error) from None
 
 
-@router.get("/v1/messages/{message_id:path}", summary="What became of a message", responses=errors(404))
+@router.get(
+    "/v1/messages/{message_id:path}",
+    summary="What became of a message",
+    responses={**errors(404), **example(MESSAGE)},
+)
 async def show_message(
     caller: Asking,
     api: Shared,

@@ -16,6 +16,7 @@ from postloop.adapters.status_reader import RATE_STEPS, StatusReader
 from postloop.api import docs_page
 from postloop.api.caller import Asking
 from postloop.api.domain_models import DomainSummary
+from postloop.api.examples import STATUS, example
 from postloop.api.openapi import WITH_KEY, errors
 from postloop.api.pages import page_response
 from postloop.api.problems import Problem
@@ -90,7 +91,9 @@ async def docs(request: Request) -> HTMLResponse:
 
 
 @router.get(
-    "/v1/status", summary="How the platform does, for operators", responses={**WITH_KEY, **errors(403)}
+    "/v1/status",
+    summary="How the platform does, for operators",
+    responses={**WITH_KEY, **errors(403), **example(STATUS)},
 )
 async def status(caller: Asking, api: Shared) -> StatusAnswer:
     """Tell how fast events are stored, the worst sender domains, and the latest changes of the blocklist."""
