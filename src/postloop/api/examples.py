@@ -149,8 +149,8 @@ _HEALTH: Final[Example] = {
     ],
     "actions": [
         {
-            "code": "clean_list",
-            "text": "Remove addresses that bounced for good, and find out where they came from.",
+            "code": "remove_dead_addresses",
+            "text": "Remove the addresses that bounced, and never mail blocked ones again.",
         }
     ],
     "rates": {

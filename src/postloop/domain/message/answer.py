@@ -87,8 +87,18 @@ def _verdict_text(verdict: Verdict, lang: str, *, now: datetime) -> str:
 
 
 def _of_bounce(verdict: Verdict, lang: str) -> _Why:
-    bounce = verdict.cause
-    return _of_reply(bounce, lang) if bounce else _of_nothing(verdict, lang)
+    return _of_reply(verdict.cause, lang) if verdict.cause else _of_nothing(verdict, lang)
+
+
+def _of_loss(verdict: Verdict, lang: str) -> _Why:
+    """Return what was last heard of a lost message; nobody tries again, whatever that was."""
+    once = explain("unknown", lang)
+    steps = step_text("find_feedback", lang), step_text("send_again", lang)
+    if verdict.cause is None:
+        return _Why("", reason_text("lost", lang), once, steps, has_causes=False)
+    last = _of_reply(verdict.cause, lang)
+    explained = replace(last.explanation, retry=once.retry, retry_text=once.retry_text)
+    return replace(last, explanation=explained, first=steps)
 
 
 def _of_reply(bounce: MessageEvent, lang: str) -> _Why:
@@ -110,11 +120,8 @@ def _explained(bounce: MessageEvent, lang: str) -> Explanation:
 
 
 def _of_nothing(verdict: Verdict, lang: str) -> _Why:
-    """Return why a message is late or lost of which no server said anything."""
+    """Return why a message waits of which no server said anything."""
     explained = explain("delayed", lang)
-    if verdict.state == "lost":
-        steps = step_text("find_feedback", lang), step_text("send_again", lang)
-        return _Why("", reason_text("lost", lang), explain("unknown", lang), steps, has_causes=False)
     if verdict.state == "on_its_way":
         text = reason_text("on_its_way", lang)
         return _Why("", text, explained, (step_text("wait", lang),), has_causes=False)
@@ -149,7 +156,7 @@ _WHY: Final[dict[str, Callable[[Verdict, str], _Why]]] = {
     "delivered": _of_delivery,
     "on_its_way": _of_bounce,
     "delayed": _of_bounce,
-    "lost": _of_bounce,
+    "lost": _of_loss,
     "bounced_hard": _of_bounce,
     "bounced_soft": _of_bounce,
     "refused": _of_refusal,

@@ -79,6 +79,7 @@ def test_the_last_deferral_tells_why_a_message_waits_and_why_it_was_lost() -> No
     assert report(events, now=at(100)).reason == "greylisted"
     assert report(events, now=at(10**6)).reason == "greylisted"
     assert report(events, now=at(100)).retry == "automatic"
+    assert report(events, now=at(10**6)).retry == "once"
 
 
 def test_a_refused_send_begins_with_the_cause_and_goes_on_in_the_order_of_support() -> None:
