@@ -67,7 +67,7 @@ def message_lines(found: MessageV1, *, lang: str, width: int, is_first: bool = T
 
 def list_lines(found: MessageV1, *, width: int) -> Iterator[Text]:
     """Yield a message as two lines of a list."""
-    line = Text(f"{_time(found.sent_at)[:_MINUTE_CHARS]}  ")
+    line = Text(f"{_time(found.sent_at or found.timeline[0].at)[:_MINUTE_CHARS]}  ")
     line.append(f"{found.verdict:<{_VERDICT_CHARS}}", style=_STYLES[found.verdict])
     yield line.append(f"  {printable(found.message_id)}", style="bold").append(
         f"  {found.sender_domain}", style="not bold dim"
@@ -100,7 +100,8 @@ def _step(number: int, step: StepV1, width: int) -> Iterator[Text]:
 
 
 def _event(event: TimelineEventV1, lang: str, width: int) -> Iterator[Text]:
-    span = f"+{duration_text(event.since_sent_s, lang)}" if event.since_sent_s > 0 else ""
+    since_s = max(event.since_sent_s or 0, 0)
+    span = f"+{duration_text(since_s, lang)}" if since_s else ""
     indent = " " * (_TIME_CHARS + _SPAN_CHARS)
     yield from wrapped(event.text, width, first=f"{_time(event.at)}{span:>{_SPAN_CHARS - 2}}  ", rest=indent)
     if event.said:

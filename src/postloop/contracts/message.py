@@ -21,7 +21,9 @@ class TimelineEventV1(_Answer):
     """One event of a message."""
 
     at: WireTime
-    since_sent_s: float = Field(description="Seconds after the sending; negative where clocks disagree")
+    since_sent_s: float | None = Field(
+        description="Seconds after the sending, negative where clocks disagree; null: it is not known"
+    )
     event_type: str
     outcome: str = Field(description="What the event counts as, as in column `outcome` of events")
     event_id: str
@@ -60,7 +62,7 @@ class MessageV1(_Answer):
     mail_class: str
     campaign_id: str
     template_id: str
-    sent_at: WireTime
+    sent_at: NullableTime = Field(description="null: no event says when it was sent")
     final_at: NullableTime = Field(description="When its outcome was decided; null while it waits")
     verdict: State
     verdict_text: str = Field(description="What became of it, in a sentence")
@@ -110,7 +112,7 @@ def message_answer(found: Report, blocked: Sequence[Blocked]) -> MessageV1:
         mail_class=first.mail_class,
         campaign_id=first.campaign_id,
         template_id=first.template_id,
-        sent_at=verdict.sent_at,
+        sent_at=verdict.sent_at if verdict.is_sending_known else None,
         final_at=verdict.final_at,
         verdict=verdict.state,
         verdict_text=found.verdict_text,
@@ -138,10 +140,11 @@ def message_answer(found: Report, blocked: Sequence[Blocked]) -> MessageV1:
 
 
 def _event(item: TimelineItem, found: Report) -> TimelineEventV1:
-    event = item.event
+    event, verdict = item.event, found.verdict
+    since_sent_s = round((event.occurred_at - verdict.sent_at).total_seconds(), 3)
     return TimelineEventV1(
         at=event.occurred_at,
-        since_sent_s=round((event.occurred_at - found.verdict.sent_at).total_seconds(), 3),
+        since_sent_s=since_sent_s if verdict.is_sending_known else None,
         event_type=event.event_type,
         outcome=event.outcome,
         event_id=event.event_id,

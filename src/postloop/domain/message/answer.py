@@ -13,7 +13,6 @@ from postloop.domain.message.model import Blocked, MessageEvent, Report, Step, T
 from postloop.domain.message.texts import (
     Lift,
     blocked_text,
-    duration_text,
     event_text,
     reason_text,
     step_text,
@@ -81,9 +80,8 @@ def _verdict_text(verdict: Verdict, lang: str, *, now: datetime) -> str:
         name = "delivered_late"
     elif verdict.is_replaced:
         name = "bounced_replaced"
-    final_at = verdict.final_at or now
-    after = duration_text((final_at - verdict.sent_at).total_seconds(), lang)
-    return verdict_text(name, lang, after=after, age=after)
+    seconds = ((verdict.final_at or now) - verdict.sent_at).total_seconds()
+    return verdict_text(name, lang, seconds=seconds, is_sending_known=verdict.is_sending_known)
 
 
 def _of_bounce(verdict: Verdict, lang: str) -> _Why:

@@ -62,7 +62,8 @@ class Verdict:
         events: Each once, in order of time.
         decided_by: The event that says so; None where nothing final was heard, or other events prove it.
         cause: The event that tells why: `decided_by`, or the last deferral of a message that waits or is lost.
-        sent_at: When it was sent, as far as is known: without any word of it, the time of the first event.
+        sent_at: When it was sent; where no event says so, when it was first heard of.
+        is_sending_known: An event says when it was sent.
         is_late: Its final event came more than 300 s after the sending.
         is_replaced: A bounce came after a delivery, and counts in its place.
         reactions: Of the recipient, in order of their first: complaint, unsubscribe, human_open, machine_open.
@@ -73,6 +74,7 @@ class Verdict:
     decided_by: MessageEvent | None
     cause: MessageEvent | None
     sent_at: datetime
+    is_sending_known: bool
     final_at: datetime | None
     is_late: bool
     is_replaced: bool

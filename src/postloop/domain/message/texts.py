@@ -13,30 +13,36 @@ Lift = Literal["operator", "opt_in", "unblock"]
 
 _VERDICTS: Final[dict[str, _Words]] = {
     "en": {
-        "delivered": "It was delivered, {after} after it was sent.",
-        "delivered_late": "It was delivered, but late: {after} after it was sent.",
+        "delivered": "It was delivered{after}.",
+        "delivered_late": "It was delivered late{after}.",
         "delivered_proven": "It arrived: there is no delivery event, but the recipient did something with it.",
-        "on_its_way": "It is on its way: sent {age} ago, and nothing final was heard yet.",
-        "delayed": "It is delayed: sent {age} ago, and nothing final was heard yet.",
-        "lost": "It counts as lost: sent {age} ago, and for 72 hours nothing final was heard.",
-        "bounced_hard": "It bounced for good, {after} after it was sent.",
-        "bounced_soft": "It bounced, {after} after it was sent; the sending server gave up.",
-        "bounced_replaced": "It was accepted at first and bounced afterwards, {after} after it was sent.",
+        "on_its_way": "It is on its way: {since}, and nothing final was heard yet.",
+        "delayed": "It is delayed: {since}, and nothing final was heard yet.",
+        "lost": "It counts as lost: {since}, and for 72 hours nothing final was heard.",
+        "bounced_hard": "It bounced for good{after}.",
+        "bounced_soft": "It bounced{after}; the sending server gave up.",
+        "bounced_replaced": "It was accepted at first and bounced afterwards{after}.",
         "refused": "It was not sent: the platform refused it.",
         "suppressed": "It was not sent: the address was blocked.",
+        "after": ", {span} after it was sent",
+        "sent": "sent {span} ago",
+        "heard_of": "first heard of {span} ago",
     },
     "id": {
-        "delivered": "Email terkirim, {after} setelah dikirim.",
-        "delivered_late": "Email terkirim, tetapi terlambat: {after} setelah dikirim.",
+        "delivered": "Email terkirim{after}.",
+        "delivered_late": "Email terlambat terkirim{after}.",
         "delivered_proven": "Email tiba: tidak ada event delivery, tetapi penerima sudah berinteraksi dengannya.",
-        "on_its_way": "Email dalam perjalanan: dikirim {age} yang lalu, hasil akhirnya belum ada.",
-        "delayed": "Email tertunda: dikirim {age} yang lalu, hasil akhirnya belum ada.",
-        "lost": "Email dianggap hilang: dikirim {age} yang lalu, dan selama 72 jam tidak ada hasil akhir.",
-        "bounced_hard": "Email ditolak secara permanen, {after} setelah dikirim.",
-        "bounced_soft": "Email ditolak, {after} setelah dikirim; server pengirim berhenti mencoba.",
-        "bounced_replaced": "Email semula diterima lalu ditolak, {after} setelah dikirim.",
+        "on_its_way": "Email dalam perjalanan: {since}, hasil akhirnya belum ada.",
+        "delayed": "Email tertunda: {since}, hasil akhirnya belum ada.",
+        "lost": "Email dianggap hilang: {since}, dan selama 72 jam tidak ada hasil akhir.",
+        "bounced_hard": "Email ditolak secara permanen{after}.",
+        "bounced_soft": "Email ditolak{after}; server pengirim berhenti mencoba.",
+        "bounced_replaced": "Email semula diterima lalu ditolak{after}.",
         "refused": "Email tidak dikirim: platform menolaknya.",
         "suppressed": "Email tidak dikirim: alamat penerima diblokir.",
+        "after": ", {span} setelah dikirim",
+        "sent": "dikirim {span} yang lalu",
+        "heard_of": "pertama diketahui {span} yang lalu",
     },
 }
 _REASONS: Final[dict[str, _Words]] = {
@@ -123,9 +129,20 @@ _UNIT_S: Final = (86_400, 3_600, 60, 1)
 _EXACT_BELOW_S: Final = 10
 
 
-def verdict_text(name: str, lang: str, *, after: str, age: str) -> str:
-    """Return a verdict in a sentence."""
-    return words_of(lang, _VERDICTS)[name].format(after=after, age=age)
+def verdict_text(name: str, lang: str, *, seconds: float, is_sending_known: bool) -> str:
+    """Return a verdict in a sentence.
+
+    Args:
+        name: Of the sentence.
+        lang: Tag of a language.
+        seconds: From the sending to the end, or to now.
+        is_sending_known: Without it, that time is not told as one since the sending.
+    """
+    words, span = words_of(lang, _VERDICTS), duration_text(seconds, lang)
+    return words[name].format(
+        after=words["after"].format(span=span) if is_sending_known else "",
+        since=words["sent" if is_sending_known else "heard_of"].format(span=span),
+    )
 
 
 def reason_text(name: str, lang: str) -> str:

@@ -37,7 +37,8 @@ def judge(events: Iterable[MessageEvent], *, now: datetime) -> Verdict:
         raise ValueError("a message without events is not known")
     decided_by = _decisive(known)
     reactions = tuple(dict.fromkeys(_reaction(event) for event in known if event.outcome in _REACTIONS))
-    sent_at = _sent_at(known)
+    said = _sending_times(known)
+    sent_at = min(said or [known[0].occurred_at])
     state = _state(decided_by, reactions, sent_at=sent_at, now=now)
     final_at = None if decided_by is None else decided_by.occurred_at
     return Verdict(
@@ -46,6 +47,7 @@ def judge(events: Iterable[MessageEvent], *, now: datetime) -> Verdict:
         decided_by=decided_by,
         cause=decided_by or _last_deferral(known),
         sent_at=sent_at,
+        is_sending_known=bool(said),
         final_at=final_at,
         is_late=final_at is not None
         and stage_of(sent_at=sent_at, final_at=final_at, now=final_at) == "delayed",
@@ -89,13 +91,12 @@ def _state(
     return _WAITING[stage_of(sent_at=sent_at, final_at=None, now=now)]
 
 
-def _sent_at(known: Sequence[MessageEvent]) -> datetime:
-    """Return when it was last handed to the platform, as far as events tell."""
+def _sending_times(known: Sequence[MessageEvent]) -> list[datetime]:
+    """Return when events say that it was handed to the platform, since it was refused last."""
     stopped = [event.occurred_at for event in known if event.outcome in _STOPPED]
     since = [event for event in known if not stopped or event.occurred_at > stopped[-1]] or known[-1:]
     said = [event.sent_at for event in since if event.sent_at is not None]
-    accepted = [event.occurred_at for event in since if event.outcome == "accepted"]
-    return min(said or accepted or [known[0].occurred_at])
+    return said or [event.occurred_at for event in since if event.outcome == "accepted"]
 
 
 def _last_deferral(known: Sequence[MessageEvent]) -> MessageEvent | None:

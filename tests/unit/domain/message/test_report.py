@@ -70,6 +70,16 @@ def test_a_block_is_a_step_that_names_its_end_and_who_can_lift_it(blocked: dict[
     assert found.reason == "suppressed"
 
 
+def test_a_message_of_which_no_event_tells_the_sending_has_no_time_since_then() -> None:
+    bounce = event("hard_bounce", 5, **UNKNOWN_USER)
+    assert report([bounce], now=at(9)).verdict_text == "It bounced for good."
+    assert report([event("deferral")], now=at(60)).verdict_text.startswith(
+        "It is on its way: first heard of 1 min ago"
+    )
+    sent = event("hard_bounce", 5, sent_at=at(0), **UNKNOWN_USER)
+    assert report([sent], now=at(9)).verdict_text == "It bounced for good, 5.0 s after it was sent."
+
+
 def test_the_last_deferral_tells_why_a_message_waits_and_why_it_was_lost() -> None:
     events = [
         event("accepted"),
