@@ -96,6 +96,7 @@ def test_another_account_learns_that_it_is_blocked_and_neither_why_nor_by_whom(
     problem = refused.json()
     assert (refused.status_code, problem["code"]) == (403, "caused_by_another_account")
     assert CONTACT in problem["detail"]
+    assert problem["contact"] == CONTACT
     assert "acme" not in refused.text
     assert not allowed(api.as_operator(), recipient)
 

@@ -59,6 +59,17 @@ def test_one_invalid_event_and_nothing_of_the_request_is_published(
     assert not topic_values(stack, "email.bounce", recipient)
 
 
+def test_an_account_cannot_pass_for_another_by_saying_a_field_twice(
+    stack: BlocklistStack, api: ApiServer
+) -> None:
+    recipient = address()
+    for name in ('"account_id"', '"account\\u005fid"'):
+        value = json.dumps(bounce(recipient, account_id="other"))[:-1] + f', {name}: "acme"}}'
+        answer = api.as_account("acme").post("/v1/events", content=value)
+        assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "repeated_field")
+    assert not topic_values(stack, "email.bounce", recipient)
+
+
 def test_an_account_hands_in_its_own_events_only(stack: BlocklistStack, api: ApiServer) -> None:
     recipient = address()
     batch = [bounce(recipient), bounce(recipient, account_id="other")]
