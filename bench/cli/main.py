@@ -8,6 +8,7 @@ import sys
 import typer
 
 from bench.cli import (
+    api_check,
     blocklist,
     chart,
     classify,
@@ -38,6 +39,7 @@ blocklist.register(app)
 webhook_http.register(app)
 reputation.register(app)
 reputation_role.register(app)
+api_check.register(app)
 gate.register(app)
 chart.register(app)
 

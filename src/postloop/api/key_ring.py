@@ -94,10 +94,10 @@ class KeyRing:
     async def _read(self) -> None:
         try:
             keys = await self._warehouse.try_ask(lambda client: ApiKeyStore(client, self._settings).all())
-        except (UnavailableError, RefusedError, Problem) as error:
+        except Exception as error:  # whatever it is, keys go on to be read, or none could be revoked any more
             if str(error) != self._problem:
                 log.warning("keys_not_read", reason=str(error))
-            self._problem = str(error)
+            self._problem = str(error) or type(error).__name__
         else:
             self._keys = {key.key_id: key for key in keys}
             self._problem = ""

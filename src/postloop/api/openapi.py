@@ -38,6 +38,7 @@ _PROBLEM: Final[dict[str, Any]] = {
             "items": {"type": "string"},
             "description": "With 503: clickhouse, kafka, blocklist.",
         },
+        "contact": {"type": "string", "description": "Who may, where a rule says no; may be empty."},
         "errors": {
             "type": "array",
             "items": {
@@ -58,6 +59,7 @@ _PROBLEM: Final[dict[str, Any]] = {
             "title": "Forbidden",
             "status": 403,
             "code": "caused_by_another_account",
+            "contact": "postmaster@platform.example",
             "detail": "The mail of another account caused this block: only an operator can lift it. "
             "Contact: postmaster@platform.example",
         }

@@ -78,7 +78,7 @@ async def unblock(asked: UnblockRequest, caller: Asking, api: Shared) -> Unblock
         )
     )
     if reply.outcome != "done":
-        raise _refused(reply)
+        raise _refused(reply, contact=api.settings.operator_contact)
     return Unblocked(
         outcome="done",
         code=reply.code,
@@ -136,10 +136,10 @@ def _actor(caller: Caller) -> ActorV1:
     return ActorV1(kind="operator", id=f"key-{caller.key_id}")
 
 
-def _refused(reply: BlocklistReplyV1) -> Problem:
+def _refused(reply: BlocklistReplyV1, *, contact: str) -> Problem:
     if reply.outcome == "not_found":
         return Problem(404, reply.code, reply.text)
-    return Problem(403 if reply.code in _FORBIDDEN else 409, reply.code, reply.text)
+    return Problem(403 if reply.code in _FORBIDDEN else 409, reply.code, reply.text, contact=contact)
 
 
 def _checked(entry: BlockedBy | None, caller: Caller) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
@@ -126,7 +127,28 @@ def _element(value: bytes, event_type: EventType | None, *, now: datetime, limit
     if json_text.is_array(value):  # alone it would be taken for a batch
         problem = FieldError("nested_array", "", "an array of events cannot hold an array")
         return HandedIn(value, None, (), ((None, problem),))
+    if _repeats_a_field(value):
+        problem = FieldError("repeated_field", "", "a field stands in it twice")
+        return HandedIn(value, None, (), ((None, problem),))
     return read_handed_in(value, event_type=event_type, now=now, limits=limits, hint="?type=")
+
+
+def _repeats_a_field(value: bytes) -> bool:
+    """Return whether an object has a name twice.
+
+    Readers of JSON differ on which of the two counts (RFC 8259 section 4): one account could pass for another.
+    """
+    is_repeated = False
+
+    def look(pairs: list[tuple[str, Any]]) -> None:
+        nonlocal is_repeated
+        is_repeated = is_repeated or len({name for name, _ in pairs}) < len(pairs)
+
+    try:
+        json.loads(value, object_pairs_hook=look)
+    except (ValueError, RecursionError):
+        return False  # what it is instead is told by who reads it next
+    return is_repeated
 
 
 def _require_valid(read: Sequence[HandedIn]) -> None:
