@@ -5,6 +5,7 @@ The table names every route: one that is added without a line here fails the fir
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -13,6 +14,7 @@ from fastapi.routing import APIRoute
 
 from postloop.api.application import create_app
 from postloop.settings import Settings
+from tests.support import database
 from tests.support.api import ApiServer
 from tests.support.blocklist import HARD, BlocklistStack, address, event
 from tests.support.processes import wait_until
@@ -52,6 +54,11 @@ ASKED: dict[tuple[str, str], Ask] = {
         path="/v1/blocklist/unblock",
         body=lambda recipient: {"recipient": recipient, "reason": "try"},
     ),
+    ("GET", "/v1/messages"): ask(200, path="/v1/messages?recipient={recipient}"),
+    ("GET", "/v1/messages/{message_id:path}"): ask(404, path="/v1/messages/owner-message-{recipient}"),
+    ("GET", "/v1/domains"): ask(200, path="/v1/domains"),
+    ("GET", "/v1/domains/{sender_domain}"): ask(404, path=f"/v1/domains/{DOMAIN}"),
+    ("GET", "/v1/status"): ask(403, path="/v1/status"),
     ("POST", "/v1/events"): ask(
         403, path="/v1/events", body=lambda recipient: {"type": "bounce", **owned(recipient)}
     ),
@@ -66,6 +73,8 @@ OPEN = {
         "/ready/api",
         "/metrics/api",
         "/openapi.json",
+        "/",
+        "/docs",
     )
 }
 
@@ -91,11 +100,27 @@ def owned(recipient: str) -> dict[str, Any]:
     return event(recipient, **{**own, **reply, "message_id": f"owner-message-{recipient}"})
 
 
+def stored(recipient: str) -> dict[str, Any]:
+    """Return the same event as the recorder stores it."""
+    names = (
+        "event_id",
+        "account_id",
+        "sender_domain",
+        "message_id",
+        "recipient",
+        "campaign_id",
+        "diagnostic",
+    )
+    own = {name: value for name, value in owned(recipient).items() if name in names}
+    return database.event("hard_bounce", datetime.now(UTC), reason="user_unknown", hard=True, **own)
+
+
 @pytest.fixture(scope="module")
 def recipient(stack: BlocklistStack, api: ApiServer) -> str:
     """An address that the owner's mail blocked."""
     name = address()
     stack.publish("bounce", [owned(name)])
+    stack.database.insert([stored(name)])
 
     def is_known() -> bool:
         found: dict[str, Any] = api.as_account(OWNER).get(f"/v1/blocklist/{name}").json()
