@@ -39,7 +39,7 @@ class KeyRing:
         self._problem = "keys were not read yet"
         self._uses: dict[str, datetime] = {}
         self._reading: asyncio.Task[None] | None = None
-        self._read_s = float("-inf")
+        self._begun_s = float("-inf")
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -85,13 +85,23 @@ class KeyRing:
         return known
 
     async def _look(self) -> None:
-        """Read the keys now, unless that was just done; all who wait share one reading."""
-        if self._reading is None and time.monotonic() - self._read_s >= _SHORTEST_PAUSE_S:
+        """Wait for a reading that began after this moment: a key may have been made just before it.
+
+        All who wait share one, and two begin half a second apart, so that strangers cost little.
+        """
+        asked_s = time.monotonic()
+        while self._begun_s < asked_s:
+            if self._reading is None:
+                await asyncio.sleep(max(0.0, self._begun_s + _SHORTEST_PAUSE_S - time.monotonic()))
+            await self._read_shared()
+
+    async def _read_shared(self) -> None:
+        if self._reading is None:
             self._reading = asyncio.create_task(self._read())
-        if self._reading is not None:
-            await asyncio.shield(self._reading)
+        await asyncio.shield(self._reading)
 
     async def _read(self) -> None:
+        begun_s = time.monotonic()
         try:
             keys = await self._warehouse.try_ask(lambda client: ApiKeyStore(client, self._settings).all())
         except Exception as error:  # whatever it is, keys go on to be read, or none could be revoked any more
@@ -102,14 +112,12 @@ class KeyRing:
             self._keys = {key.key_id: key for key in keys}
             self._problem = ""
         finally:
-            self._read_s = time.monotonic()
+            self._begun_s = begun_s
             self._reading = None
 
     async def _refresh(self) -> None:
         while True:
-            if self._reading is None:
-                self._reading = asyncio.create_task(self._read())
-            await asyncio.shield(self._reading)
+            await self._read_shared()
             await asyncio.sleep(REFRESH_S if self._keys is not None else _SHORTEST_PAUSE_S)
 
     async def _note_uses(self) -> None:

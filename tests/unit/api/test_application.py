@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from postloop.adapters import kafka_security
 from postloop.api.application import create_app
 from postloop.settings import Settings
 
@@ -12,7 +13,8 @@ NOTHING_THERE = Settings(kafka_brokers="127.0.0.1:1", clickhouse_url="http://127
 
 
 @pytest.fixture
-async def client() -> AsyncIterator[httpx.AsyncClient]:
+async def client(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncClient]:
+    monkeypatch.setattr(kafka_security, "BOOTSTRAP_TIMEOUT_MS", 200)
     app = create_app(NOTHING_THERE)
     async with (
         app.router.lifespan_context(app),
