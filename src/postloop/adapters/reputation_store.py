@@ -14,9 +14,10 @@ import structlog
 from clickhouse_connect.driver.client import Client
 
 from postloop.adapters.clickhouse import rows_of, translated
+from postloop.adapters.evidence_parts import evidence_by_subject
 from postloop.adapters.migration_render import Layout
 from postloop.adapters.migrations import layout_of
-from postloop.adapters.reputation_sql import PAIR, WINDOWS, daily_query, evidence_query
+from postloop.adapters.reputation_sql import PAIR, WINDOWS, daily_query, evidence_query, parts_query
 from postloop.contracts.fields import milliseconds
 from postloop.domain.errors import DataError
 from postloop.domain.reputation import DEFAULT_REPUTATION_POLICY, DailyCounts, Evidence, WindowCounts
@@ -145,7 +146,15 @@ class ReputationReader:
         which = _DOMAIN if account_id is None else _ONE
         said = {"domain": sender_domain} | ({} if account_id is None else {"account": account_id})
         dimensions = (*PAIR, "mailbox_provider") if by_provider else PAIR
-        return self._evidence(which, as_of, said, dimensions)
+        query = parts_query(self._layout, which=which, dimensions=dimensions)
+        rows = self._rows(query, {**said, "as_of": _minute(as_of)})
+        found = evidence_by_subject(
+            rows,
+            dimension_count=len(dimensions),
+            as_of=datetime.fromtimestamp(_minute(as_of), UTC),
+            representative_count=self._representative_count,
+        )
+        return [(Subject(*names), evidence) for names, evidence in found]
 
     def _pages(
         self, which: str, as_of: datetime, said: dict[str, Any]
@@ -196,14 +205,7 @@ class ReputationReader:
         limit: int = 1_000_000,
         after: ListPlace | None = None,
     ) -> list[CurrentRow]:
-        """Return what is said of senders now, the worst first.
-
-        Args:
-            sender_domain: Only this one.
-            account_id: Only of this account.
-            limit: How many at most.
-            after: The place of the last row that was seen.
-        """
+        """Return what is said of senders now, the worst first; those behind the place `after`."""
         said: dict[str, Any] = {"limit": limit}
         conditions = ["mailbox_provider = ''"]
         if sender_domain is not None:

@@ -137,7 +137,7 @@ _HEALTH: Final[Example] = {
     "judged_at": "2026-01-02T12:00:00Z",
     "factors": [
         {
-            "name": "hard_bounce",
+            "name": "hard_bounces",
             "window": "recent",
             "rate": 0.031,
             "low": 0.0286,
@@ -154,7 +154,7 @@ _HEALTH: Final[Example] = {
         }
     ],
     "rates": {
-        "24h": {"hard_bounce": {"count": 19, "of_count": 612, "rate": 0.031, "low": 0.02, "high": 0.0479}}
+        "24h": {"hard_bounces": {"count": 19, "of_count": 612, "rate": 0.031, "low": 0.02, "high": 0.0479}}
     },
     "opens": [
         {
