@@ -71,9 +71,6 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def database() -> Database:
     made = migrated_database()
-    made.insert(
-        event("delivered", NOW, stored_at=NOW - timedelta(seconds=20), sender_domain=LONG) for _ in range(600)
-    )
     ReputationWriter(made.client, made.settings).write(
         [], [judged(LONG, 12.5, "bad"), judged("ok.example", None, "unknown")]
     )
@@ -130,7 +127,12 @@ def opened(
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
-def test_the_page_fits_and_can_be_read(browser: Browser, api: ApiServer, width: int, scheme: str) -> None:
+def test_the_page_fits_and_can_be_read(
+    browser: Browser, api: ApiServer, database: Database, width: int, scheme: str
+) -> None:
+    stored_at = datetime.now(UTC) - timedelta(seconds=15)
+    rows = (event("delivered", NOW, stored_at=stored_at, sender_domain=LONG) for _ in range(600))
+    database.insert(rows, client=database.connect())
     key = api.make_key().text
     with opened(browser, api, key=key, width=width, scheme=scheme) as page:
         page.wait_for_selector("#domains tr")
