@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any, Final
@@ -10,6 +11,7 @@ from starlette.responses import HTMLResponse
 
 from postloop.api.pages import html_response
 
+_CODE: Final = re.compile(r"`([^`]+)`")
 _STYLE: Final = """
 :root { --ground: #f5f6f8; --card: #fff; --line: #d9dde4; --text: #1b2330; --soft: #545f70; --link: #0b5bb5; }
 @media (prefers-color-scheme: dark) {
@@ -41,7 +43,7 @@ def _page(document: Mapping[str, Any]) -> Iterator[str]:
     yield '<!doctype html><html lang="en"><head><meta charset="utf-8">'
     yield '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
     yield f"<title>{title}</title><style>{_STYLE}</style></head><body><main><h1>{title}</h1>"
-    yield f"<p>{escape(document['info'].get('description', ''))}</p>"
+    yield f"<p>{_text(document['info'].get('description', ''))}</p>"
     yield '<p><a href="/openapi.json">OpenAPI document</a> for generators and clients, <a href="/">status</a>.</p>'
     for tag, operations in _by_tag(document).items():
         yield f"<section><h2>{escape(tag)}</h2>"
@@ -63,22 +65,27 @@ def _by_tag(document: Mapping[str, Any]) -> dict[str, list[tuple[str, str, Mappi
 
 def _operation(method: str, path: str, operation: Mapping[str, Any]) -> Iterator[str]:
     yield f"<article><h3><code>{method} {escape(path)}</code></h3>"
-    yield f"<p>{escape(operation.get('summary', ''))}</p>"
+    yield f"<p>{_text(operation.get('summary', ''))}</p>"
     if "description" in operation:
-        yield f'<p class="soft">{escape(operation["description"])}</p>'
+        yield f'<p class="soft">{_text(operation["description"])}</p>'
     if "parameters" in operation:
         yield f"<dl>{''.join(map(_parameter, operation['parameters']))}</dl>"
     body = operation.get("requestBody", {}).get("content", {})
     if body:
         yield f"<p>Body: {', '.join(f'<code>{escape(kind)}</code>' for kind in body)}</p>"
-    answers = ", ".join(
-        f"{escape(status)} {escape(answer.get('description', ''))}"
-        for status, answer in operation.get("responses", {}).items()
+    answers = "".join(
+        f"<dt><code>{escape(status)}</code></dt><dd>{_text(answer.get('description', ''))}</dd>"
+        for status, answer in sorted(operation.get("responses", {}).items())
     )
-    yield f'<p class="soft">Answers: {answers}</p></article>'
+    yield f'<details><summary class="soft">Answers</summary><dl>{answers}</dl></details></article>'
 
 
 def _parameter(parameter: Mapping[str, Any]) -> str:
     needed = ", required" if parameter.get("required") else ""
     name = f"<dt><code>{escape(parameter['name'])}</code> <span class='soft'>{parameter['in']}{needed}</span></dt>"
-    return f"{name}<dd>{escape(parameter.get('description', ''))}</dd>"
+    return f"{name}<dd>{_text(parameter.get('description', ''))}</dd>"
+
+
+def _text(text: str) -> str:
+    """Return a description with what stands in backquotes as code."""
+    return _CODE.sub(r"<code>\1</code>", escape(text))

@@ -35,7 +35,7 @@ _MAX_ACCOUNTS: Final = 10
 async def list_domains(
     caller: Asking,
     api: Shared,
-    limit: Annotated[int, Query(ge=1, le=MAX_DOMAINS)] = 20,
+    limit: Annotated[int, Query(ge=1, le=MAX_DOMAINS, description="Domains of a page.")] = 20,
     cursor: Cursor = None,
     account_id: AccountId = None,
 ) -> DomainPage:
@@ -82,7 +82,9 @@ def _place(cursor: str) -> ListPlace:
 async def show_domain(
     caller: Asking,
     api: Shared,
-    sender_domain: Annotated[str, Path(min_length=1, max_length=MAX_TEXT_CHARS)],
+    sender_domain: Annotated[
+        str, Path(min_length=1, max_length=MAX_TEXT_CHARS, description="Exactly as in its events.")
+    ],
     account_id: AccountId = None,
 ) -> DomainAnswer:
     """Tell rates with their intervals, score, reasons, what to do, opens, delivery times, and series for charts."""

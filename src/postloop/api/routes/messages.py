@@ -29,7 +29,7 @@ async def list_messages(
     caller: Asking,
     api: Shared,
     recipient: Annotated[Text, Query(description="The address, in any spelling.")],
-    limit: Annotated[int, Query(ge=1, le=MAX_MESSAGES)] = 20,
+    limit: Annotated[int, Query(ge=1, le=MAX_MESSAGES, description="Messages of a page.")] = 20,
     cursor: Cursor = None,
     account_id: AccountId = None,
     lang: Lang = "en",
@@ -54,7 +54,9 @@ async def list_messages(
 async def show_message(
     caller: Asking,
     api: Shared,
-    message_id: Annotated[str, Path(min_length=1, max_length=MAX_TEXT_CHARS)],
+    message_id: Annotated[
+        str, Path(min_length=1, max_length=MAX_TEXT_CHARS, description="As the sender gave it.")
+    ],
     recipient: Annotated[
         Text | None, Query(description="Only what was sent to this address, in any spelling.")
     ] = None,
