@@ -131,7 +131,6 @@ def looks(
             lambda: domains.opens(*pair),
             lambda: domains.pools(*pair),
             lambda: domains.latencies(*pair),
-            lambda: domains.days(*pair),
             lambda: domains.series(*pair, now=now),
         ]
         for answer in [threads.submit(question) for question in questions]:
@@ -147,7 +146,6 @@ def looks(
     yield "domain: opens", lambda n: domains.opens(*one(n)[2:])
     yield "domain: pools", lambda n: domains.pools(*one(n)[2:])
     yield "domain: delivery times", lambda n: domains.latencies(*one(n)[2:])
-    yield "domain: days", lambda n: domains.days(*one(n)[2:])
     yield "domain: series", lambda n: domains.series(*one(n)[2:], now=datetime.now(UTC))
     yield "open rates of 20 domains", lambda n: domains.open_rates([one(n + k)[2:] for k in range(20)])
     yield "status: events a second", lambda _: status.flow(now=datetime.now(UTC))

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from postloop.adapters.domain_reader import Day, DomainReader, Latency, Point, PoolChange
+from postloop.adapters.domain_reader import DomainReader, Latency, Point, PoolChange
 from postloop.adapters.reputation_store import CurrentRow, Subject
 from postloop.contracts.fields import rfc3339
 from postloop.domain.opens import OpenCounts, judge_opens
@@ -25,6 +25,8 @@ from postloop.domain.reputation import (
 
 RUNNING: Final = timedelta(minutes=1)
 """Added to now, where evidence is asked for: the minute that runs counts as well."""
+DAYS: Final = 14
+_DAY_COUNTS: Final = ("delivered_count", "hard_bounce_count", "complaint_count")
 _WINDOWS: Final[tuple[WindowName, ...]] = ("24h", "7d", "30d")
 
 
@@ -42,7 +44,6 @@ class Health:
     opens: Sequence[OpenCounts]
     pools: Sequence[PoolChange]
     latencies: Sequence[Latency]
-    days: Sequence[Day]
     series: Mapping[str, Sequence[Point]]
 
 
@@ -70,7 +71,6 @@ def read_health(reader: DomainReader, standing: Standing, *, now: datetime) -> H
         opens=reader.opens(*pair),
         pools=reader.pools(*pair),
         latencies=reader.latencies(*pair),
-        days=reader.days(*pair),
         series=reader.series(*pair, now=now),
     )
 
@@ -121,10 +121,7 @@ def document(health: Health) -> dict[str, Any]:
         "delivery_time": [
             {name: getattr(latency, name) for name in Latency.__slots__} for latency in health.latencies
         ],
-        "days": [
-            {**{name: getattr(day, name) for name in Day.__slots__}, "day": f"{day.day}"}
-            for day in health.days
-        ],
+        "days": _days(health.series["day"]),
         "series": {
             name: [{**asdict(point), "at": rfc3339(point.at)} for point in points]
             for name, points in health.series.items()
@@ -145,6 +142,20 @@ def summary(row: CurrentRow) -> dict[str, Any]:
         },
         "at": rfc3339(row.at),
     }
+
+
+def _days(points: Sequence[Point]) -> list[dict[str, Any]]:
+    """Return the days up to the last one with mail, none when there was none in these two weeks."""
+    counted = [
+        {"day": f"{point.at:%Y-%m-%d}", **{name: getattr(point, name) for name in _DAY_COUNTS}}
+        for point in points
+    ]
+    recent = [
+        place
+        for place in range(len(points) - DAYS, len(points))
+        if any(counted[place][n] for n in _DAY_COUNTS)
+    ]
+    return counted[max(recent[-1] - DAYS + 1, 0) : recent[-1] + 1] if recent else []
 
 
 def _rates(evidence: Evidence, window: WindowName) -> dict[str, Any]:

@@ -5,18 +5,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from clickhouse_connect.driver.client import Client
 
 from postloop.adapters.clickhouse import rows_of
-from postloop.adapters.migrations import layout_of
+from postloop.adapters.migration_render import view_select
+from postloop.adapters.migrations import layout_of, parts
 from postloop.domain.opens import OpenCounts
 from postloop.domain.pool import Change, Measure, Side, decompose
 from postloop.settings import Settings
 
-DAYS: Final = 14
 SERIES: Final = {"hour": (timedelta(hours=1), 48), "day": (timedelta(days=1), 30)}
 """Length and number of the points of each series."""
 _SERIES_SUMS: Final = (
@@ -47,16 +48,6 @@ class Latency:
     p50_s: float
     p95_s: float
     delayed_rate: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Day:
-    """What a UTC day counted."""
-
-    day: date
-    delivered_count: int
-    hard_bounce_count: int
-    complaint_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +88,10 @@ class DomainReader:
     def __init__(self, client: Client, settings: Settings) -> None:
         self._client = client
         self._where = f"ClickHouse at {settings.clickhouse_url}"
-        self._hours = layout_of(settings).readable("rollup_hour")
+        layout = layout_of(settings)
+        self._hours = layout.readable("rollup_hour")
+        self._opens = partial(view_select, "v_open_rate", parts=parts(), layout=layout)
+        self._latency = view_select("v_delivery_latency", "24h", parts=parts(), layout=layout)
 
     def opens(self, account_id: str, sender_domain: str) -> list[OpenCounts]:
         """Return opens of 30 days by class of mail."""
@@ -105,7 +99,7 @@ class DomainReader:
             "SELECT mail_class, delivered_count, human_open_count, "
             "toUInt64(round(ifNull(raw_open_rate, 0) * delivered_count)), "
             "toUInt64(round(ifNull(blind_rate, 0) * delivered_count)) "
-            f"FROM v_open_rate WHERE `window` = '30d' AND {_ONE} AND delivered_count > 0 ORDER BY mail_class"
+            f"FROM ({self._opens('30d')}) WHERE {_ONE} AND delivered_count > 0 ORDER BY mail_class"
         )
         return [
             OpenCounts(
@@ -127,7 +121,7 @@ class DomainReader:
             return {}
         query = (
             "SELECT account_id, sender_domain, least(1., sum(human_open_count) / sum(delivered_count)) "
-            "FROM v_open_rate WHERE `window` = '7d' AND account_id IN {accounts:Array(String)} "
+            f"FROM ({self._opens('7d')}) WHERE account_id IN {{accounts:Array(String)}} "
             "AND sender_domain IN {domains:Array(String)} "
             "GROUP BY account_id, sender_domain HAVING sum(delivered_count) > 0"
         )
@@ -139,50 +133,34 @@ class DomainReader:
     def latencies(self, account_id: str, sender_domain: str) -> list[Latency]:
         """Return delivery times of 24 h by mailbox provider, the largest first."""
         query = (
-            "SELECT mailbox_provider, delivered_count, p50_s, p95_s, delayed_rate FROM v_delivery_latency "
-            f"WHERE `window` = '24h' AND {_ONE} ORDER BY delivered_count DESC, mailbox_provider"
+            f"SELECT mailbox_provider, delivered_count, p50_s, p95_s, delayed_rate FROM ({self._latency}) "
+            f"WHERE {_ONE} ORDER BY delivered_count DESC, mailbox_provider"
         )
         names = Latency.__slots__
         rows = self._rows(query, account_id, sender_domain)
         return [Latency(**dict(zip(names, row, strict=True))) for row in rows]
 
-    def days(self, account_id: str, sender_domain: str) -> list[Day]:
-        """Return the days up to the last one with mail, in order; nothing when there was none lately."""
-        sums = ", ".join(
-            f"toUInt64(greatest(sum(r.{name}), 0))"
-            for name in ("delivered_count", "hard_bounce_count", "complaint_count")
-        )
-        query = (
-            f"SELECT toDate(bucket) AS day, {sums} FROM {self._hours} AS r WHERE cube = 'domain' AND {_ONE} "
-            f"AND bucket >= today() - {DAYS - 1} AND toMonday(bucket) >= toMonday(today() - {DAYS - 1}) "
-            "GROUP BY day ORDER BY day"
-        )
-        found = {row[0]: Day(*row) for row in self._rows(query, account_id, sender_domain)}
-        last = max(found, default=date.min)
-        wanted = [last - timedelta(days=back) for back in range(DAYS - 1, -1, -1)] if found else []
-        return [found.get(day, Day(day, 0, 0, 0)) for day in wanted]
-
     def series(self, account_id: str, sender_domain: str, *, now: datetime) -> dict[str, list[Point]]:
         """Return the last hours and days up to now, each without a gap, the oldest first; see `SERIES`."""
-        return {name: self._points(account_id, sender_domain, name, now) for name in SERIES}
-
-    def _points(self, account_id: str, sender_domain: str, name: str, now: datetime) -> list[Point]:
-        step, count = SERIES[name]
-        last = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-        if name == "day":
-            last = last.replace(hour=0)
-        places = [last - step * back for back in range(count - 1, -1, -1)]
-        floor = "toStartOfHour(bucket)" if name == "hour" else "toStartOfDay(bucket)"
+        places = {name: _places(name, now) for name in SERIES}
         sums = ", ".join(f"toUInt64(greatest(sum(r.{column}), 0))" for column in _SERIES_SUMS)
         query = (
-            f"SELECT toUnixTimestamp({floor}) AS at, {sums}, uniqCombined64Merge(r.human_opens) "
-            f"FROM {self._hours} AS r WHERE cube = 'domain' AND {_ONE} "
-            "AND bucket >= toDateTime({begin:UInt32}, 'UTC') "
-            "AND toMonday(bucket) >= toMonday(toDateTime({begin:UInt32}, 'UTC')) GROUP BY at"
+            "SELECT toUnixTimestamp(toStartOfDay(bucket)) AS day, "
+            "if(bucket >= toDateTime({hour:UInt32}, 'UTC'), toUnixTimestamp(bucket), 0) AS hour, grouping(hour) = 0, "
+            f"{sums}, uniqCombined64Merge(r.human_opens) FROM {self._hours} AS r WHERE cube = 'domain' AND {_ONE} "
+            "AND bucket >= toDateTime({day:UInt32}, 'UTC') "
+            "AND toMonday(bucket) >= toMonday(toDateTime({day:UInt32}, 'UTC')) "
+            "GROUP BY GROUPING SETS ((day), (hour))"
         )
-        rows = self._rows(query, account_id, sender_domain, begin=int(places[0].timestamp()))
-        found = {row[0]: row[1:] for row in rows}
-        return [Point(at, *found.get(int(at.timestamp()), ())) for at in places]
+        begin = {name: int(found[0].timestamp()) for name, found in places.items()}
+        found = {
+            ("hour", hour) if is_hour else ("day", day): counts
+            for day, hour, is_hour, *counts in self._rows(query, account_id, sender_domain, **begin)
+        }
+        return {
+            name: [Point(at, *found.get((name, int(at.timestamp())), ())) for at in places[name]]
+            for name in SERIES
+        }
 
     def pools(self, account_id: str, sender_domain: str) -> list[PoolChange]:
         """Return how each pool changed. A dedicated one is not compared with anybody."""
@@ -219,6 +197,15 @@ class DomainReader:
     def _rows(self, query: str, account_id: str, sender_domain: str, **more: Any) -> list[tuple[Any, ...]]:
         said = {"account": account_id, "domain": sender_domain, **more}
         return rows_of(self._client, query, said, where=self._where)
+
+
+def _places(name: str, now: datetime) -> list[datetime]:
+    """Return when the points of a series begin, the oldest first."""
+    step, count = SERIES[name]
+    last = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    if name == "day":
+        last = last.replace(hour=0)
+    return [last - step * back for back in range(count - 1, -1, -1)]
 
 
 def _change(measure: Measure, kind: Any, own: Any, whole: Any) -> Change:

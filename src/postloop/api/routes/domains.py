@@ -11,7 +11,7 @@ from fastapi import APIRouter, Path, Query
 from postloop.adapters.clock import utc_now
 from postloop.adapters.domain_health import RUNNING, Health, Standing, document, standings, summary
 from postloop.adapters.domain_reader import DomainReader
-from postloop.adapters.reputation_store import ListPlace, ReputationReader
+from postloop.adapters.reputation_store import ListPlace, ReputationReader, Subject
 from postloop.api.caller import Asking, Caller
 from postloop.api.domain_models import DomainAnswer, DomainHealth, DomainPage, DomainSummary
 from postloop.api.examples import DOMAIN, DOMAINS, example
@@ -88,7 +88,28 @@ async def show_domain(
     account_id: AccountId = None,
 ) -> DomainAnswer:
     """Tell rates with their intervals, score, reasons, what to do, opens, delivery times, and series for charts."""
-    account, now, domain = account_of(caller, account_id), utc_now(), sender_domain
+    account, now = account_of(caller, account_id), utc_now()
+    if account is None:
+        found = await _standings(api, None, sender_domain, now)
+        subjects = [subject for subject, *_ in found[:_MAX_ACCOUNTS]]
+        parts = await asyncio.gather(*(_parts(api, subject, caller, now) for subject in subjects))
+    else:
+        found, own = await asyncio.gather(
+            _standings(api, account, sender_domain, now),
+            _parts(api, Subject(account, sender_domain), caller, now),
+        )
+        parts = [own]
+    if not found:
+        raise Problem(404, "not_found", "Nothing was sent from this domain in the last 30 days.")
+    return DomainAnswer(
+        sender_domain=sender_domain,
+        accounts=[DomainHealth(**document(_health(*one))) for one in zip(found, parts, strict=False)],
+        is_complete=len(found) <= _MAX_ACCOUNTS,
+    )
+
+
+async def _standings(api: Api, account: str | None, domain: str, now: datetime) -> list[Standing]:
+    """Return what the mail of each account says that sends from a domain, and what was last said of it."""
     evidence, current = await asyncio.gather(
         api.warehouse.ask(
             lambda client: ReputationReader(client, api.settings).evidence_of(
@@ -97,29 +118,20 @@ async def show_domain(
         ),
         api.warehouse.ask(
             lambda client: ReputationReader(client, api.settings).current(
-                domain, account_id=account, limit=100
+                domain, account_id=account, limit=_MAX_ACCOUNTS + 1
             )
         ),
     )
-    found = standings(evidence, current)
-    if not found:
-        raise Problem(404, "not_found", "Nothing was sent from this domain in the last 30 days.")
-    healths = await asyncio.gather(*(_health(api, one, caller, now) for one in found[:_MAX_ACCOUNTS]))
-    return DomainAnswer(
-        sender_domain=domain,
-        accounts=[DomainHealth(**document(health)) for health in healths],
-        is_complete=len(found) <= _MAX_ACCOUNTS,
-    )
+    return standings(evidence, current)
 
 
-async def _health(api: Api, standing: Standing, caller: Caller, now: datetime) -> Health:
-    """Return everything about a pair; the questions are asked side by side.
+async def _parts(api: Api, subject: Subject, caller: Caller, now: datetime) -> dict[str, Any]:
+    """Return the other parts of `Health`, asked for side by side.
 
     How a pool did as a whole tells about others that send over it, so an account is not told.
     """
-    subject, evidence, current = standing
     pair = subject.account_id, subject.sender_domain
-    names = ["opens", "latencies", "days"] + (["pools"] if caller.account_id is None else [])
+    names = ["opens", "latencies"] + (["pools"] if caller.account_id is None else [])
 
     async def ask(name: str) -> Any:
         return await api.warehouse.ask(
@@ -130,5 +142,9 @@ async def _health(api: Api, standing: Standing, caller: Caller, now: datetime) -
         api.warehouse.ask(lambda client: DomainReader(client, api.settings).series(*pair, now=now)),
         *map(ask, names),
     )
-    known = {"pools": [], **dict(zip(names, parts, strict=True))}
-    return Health(subject=subject, evidence=evidence, current=current, series=series, **known)
+    return {"series": series, "pools": [], **dict(zip(names, parts, strict=True))}
+
+
+def _health(standing: Standing, parts: dict[str, Any]) -> Health:
+    subject, evidence, current = standing
+    return Health(subject=subject, evidence=evidence, current=current, **parts)
