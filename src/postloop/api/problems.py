@@ -34,6 +34,7 @@ _FIELD_CODES: Final = {
     "extra_forbidden": ("unknown_field", "there is no such field"),
     "missing": ("missing", "it is required"),
     "json_invalid": ("not_json", "the body is not JSON"),
+    "model_attributes_type": ("not_an_object", "send a JSON object, with Content-Type: application/json"),
 }
 log = get_logger("postloop.api")
 
