@@ -11,7 +11,7 @@ from postloop.contracts.fields import rfc3339
 from postloop.domain.blocklist import GLOBAL
 from postloop.domain.bounce import FACTS
 
-_HIDDEN: Final = "another account's mail caused this"
+_HIDDEN: Final = "Another account's mail caused this."
 _UNBLOCK: Final = "postloop blocklist unblock"
 
 
