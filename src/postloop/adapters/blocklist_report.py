@@ -11,7 +11,12 @@ from postloop.contracts.fields import rfc3339
 from postloop.domain.blocklist import GLOBAL
 from postloop.domain.bounce import FACTS
 
-_HIDDEN: Final = "another account's mail caused this"
+_HIDDEN: Final = "Another account's mail caused this."
+_CAUSES: Final = {
+    "complaint": "The recipient reported mail of this sender domain as spam.",
+    "unsubscribe": "The recipient unsubscribed from this sender domain.",
+    "manual": "Somebody blocked it by hand.",
+}
 _UNBLOCK: Final = "postloop blocklist unblock"
 
 
@@ -88,15 +93,15 @@ def headline(entry: dict[str, Any]) -> str:
 def meaning(entry: dict[str, Any]) -> str:
     """Return why, with the reason as programs spell it in front."""
     reason = entry["reason"]
+    return f"{reason}: {explanation(entry)}" if reason else explanation(entry)
+
+
+def explanation(entry: dict[str, Any]) -> str:
+    """Return why in a sentence; empty for a reason that no release knows."""
+    reason = entry["reason"]
     if not reason:
         return _HIDDEN
-    words = {
-        "complaint": "The recipient reported mail of this sender domain as spam.",
-        "unsubscribe": "The recipient unsubscribed from this sender domain.",
-        "manual": "Somebody blocked it by hand.",
-    }
-    explained = words.get(reason) or (FACTS[reason].meaning if reason in FACTS else "")
-    return f"{reason}: {explained}"
+    return _CAUSES.get(reason) or (FACTS[reason].meaning if reason in FACTS else "")
 
 
 def advice(entry: dict[str, Any], *, contact: str, account: str, unblock: str = _UNBLOCK) -> str:

@@ -10,6 +10,7 @@ from typing import Final
 
 import uvicorn
 
+from postloop.adapters.garbage_collector import tune_garbage_collector
 from postloop.adapters.health_server import listening_socket
 from postloop.adapters.telemetry import configure, get_logger
 from postloop.api.application import create_app
@@ -18,7 +19,7 @@ from postloop.settings import load_settings
 
 EXIT_USAGE: Final = 2
 # Requests under way get this long when the process is told to stop. Seconds.
-_SHUTDOWN_S: Final = 1
+_SHUTDOWN_S: Final = 5
 _KEEP_ALIVE_S: Final = 65
 
 
@@ -54,6 +55,7 @@ def main(arguments: Sequence[str]) -> int:
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_SHUTDOWN_S,
     )
+    tune_garbage_collector()
     uvicorn.Server(config).run(sockets=[taken])
     return 0
 

@@ -40,7 +40,7 @@ class Observing:
             await self._app(scope, receive, noted)
         finally:
             # Not the path: a scanner would make a time series of every address that it tries.
-            route = getattr(scope.get("route"), "path", _NO_ROUTE)
+            route = getattr(scope.get("route"), "path_format", _NO_ROUTE)
             self._metrics.api_requests_total.labels(
                 route=route, method=scope["method"] if route != _NO_ROUTE else "", status=str(status)
             ).inc()

@@ -34,6 +34,7 @@ _FIELD_CODES: Final = {
     "extra_forbidden": ("unknown_field", "there is no such field"),
     "missing": ("missing", "it is required"),
     "json_invalid": ("not_json", "the body is not JSON"),
+    "model_attributes_type": ("not_an_object", "send a JSON object, with Content-Type: application/json"),
 }
 log = get_logger("postloop.api")
 
@@ -132,10 +133,7 @@ def _sentence(text: str) -> str:
     return text.removeprefix("Value error, ")
 
 
-def raise_unavailable(part: str, error: UnavailableError | RefusedError) -> NoReturn:
+def raise_unavailable(part: str, error: UnavailableError | RefusedError, detail: str) -> NoReturn:
     """Log why a part is away and raise the answer, which does not tell addresses inside the platform."""
     log.warning("part_unavailable", part=part, reason=str(error))
-    raise missing(part, f"{NAMES.get(part, part)} cannot be used at the moment.") from error
-
-
-NAMES: Final = {"clickhouse": "ClickHouse", "kafka": "Kafka", "blocklist": "The blocklist in memory"}
+    raise missing(part, detail) from error

@@ -23,6 +23,7 @@ ACK_TIMEOUT_S: Final = 8.0
 _THREADS: Final = 8
 _MAX_WAITING: Final = 200
 _PAUSE_S: Final = 1.0
+_UNKNOWN: Final = "Kafka did not acknowledge everything; send the same again: what arrived twice counts once."
 log = get_logger("postloop.api")
 
 
@@ -68,9 +69,9 @@ class Publisher:
             await asyncio.get_running_loop().run_in_executor(self._threads, producer.publish, records)
         except UnavailableError as error:
             self._note_broken(producer, error)
-            raise_unavailable("kafka", error)
+            raise_unavailable("kafka", error, _UNKNOWN)
         except RefusedError as error:
-            raise_unavailable("kafka", error)
+            raise_unavailable("kafka", error, _UNKNOWN)
         finally:
             self._waiting -= 1
 

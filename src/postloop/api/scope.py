@@ -8,6 +8,7 @@ from fastapi import Query
 
 from postloop.api.caller import Caller
 from postloop.api.problems import Problem
+from postloop.contracts.cursor import MAX_CURSOR_CHARS
 from postloop.domain.errors import DataError
 
 MAX_TEXT_CHARS: Final = 998
@@ -19,7 +20,11 @@ AccountId = Annotated[
 Lang = Annotated[Literal["en", "id"], Query(description="Language of the sentences.")]
 Cursor = Annotated[
     str | None,
-    Query(max_length=8_192, description="`next_cursor` of the page before; left out: the first page."),
+    Query(
+        max_length=MAX_CURSOR_CHARS,
+        pattern="^[A-Za-z0-9_-]+$",
+        description="`next_cursor` of the page before; left out: the first page.",
+    ),
 ]
 
 

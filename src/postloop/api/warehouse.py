@@ -56,7 +56,7 @@ class Warehouse:
         try:
             return await self.try_ask(question)
         except (UnavailableError, RefusedError) as error:
-            raise_unavailable("clickhouse", error)
+            raise_unavailable("clickhouse", error, "ClickHouse cannot be asked at the moment.")
 
     async def try_ask(self, question: Callable[[Client], Answer]) -> Answer:
         """Return the answer to a question that no request asks.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.markup import escape
@@ -17,6 +17,9 @@ from postloop.cli.common import AsJson, DataDir, Exit, err, guarded, out, print_
 from postloop.contracts.fields import rfc3339
 from postloop.domain.api_key import is_id
 from postloop.settings import Settings, parse_duration
+
+_COLUMNS: Final = ("key_id", "owner", "name", "state", "expires", "last used")
+_WHOLE: Final = frozenset({"key_id", "state", "expires", "last used"})
 
 key = typer.Typer(no_args_is_help=True, help="Make, list and revoke the keys of the API.")
 
@@ -67,7 +70,7 @@ def list_keys(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """
     with guarded():
         keys = _store(settings_for(data_dir)).listed()
-    columns = (Column("key_id", no_wrap=True), "owner", "name", "state", "created", "expires", "last used")
+    columns = [Column(name, no_wrap=name in _WHOLE) for name in _COLUMNS]
     table = Table(*columns, box=None)
     for listed in keys:
         known = _as_json(listed)
@@ -75,7 +78,7 @@ def list_keys(data_dir: DataDir = None, as_json: AsJson = False) -> None:
             print_json(known)
         else:
             owner = known["account_id"] or "operator"
-            times = (_day(known[name]) for name in ("created_at", "expires_at", "last_used_at"))
+            times = (_shown(known["expires_at"], 10), _shown(known["last_used_at"], 16))
             table.add_row(*map(escape, (known["key_id"], owner, known["name"], known["state"], *times)))
     if not as_json:
         out.print(table)
@@ -128,5 +131,5 @@ def _as_json(listed: ListedKey) -> dict[str, Any]:
     return known
 
 
-def _day(text: str | None) -> str:
-    return text[:16].replace("T", " ") if text else ""
+def _shown(time: str | None, length: int) -> str:
+    return time[:length].replace("T", " ") if time else ""

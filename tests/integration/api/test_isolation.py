@@ -54,7 +54,7 @@ ASKED: dict[tuple[str, str], Ask] = {
         path="/v1/blocklist/unblock",
         body=lambda recipient: {"recipient": recipient, "reason": "try"},
     ),
-    ("GET", "/v1/messages"): ask(200, path="/v1/messages?recipient={recipient}"),
+    ("GET", "/v1/messages"): ask(200, path="/v1/messages", recipient="{recipient}"),
     ("GET", "/v1/messages/{message_id:path}"): ask(404, path="/v1/messages/owner-message-{recipient}"),
     ("GET", "/v1/domains"): ask(200, path="/v1/domains"),
     ("GET", "/v1/domains/{sender_domain}"): ask(404, path=f"/v1/domains/{DOMAIN}"),
@@ -161,4 +161,5 @@ def test_without_a_key_there_is_nothing_for_anybody(
 def sent(client: httpx.Client, route: tuple[str, str], recipient: str) -> httpx.Response:
     wanted = ASKED[route]
     body = None if wanted.body is None else wanted.body(recipient)
-    return client.request(route[0], wanted.path(recipient), json=body, params=wanted.query)
+    query = {name: text.format(recipient=recipient) for name, text in wanted.query.items()}
+    return client.request(route[0], wanted.path(recipient), json=body, params=query)

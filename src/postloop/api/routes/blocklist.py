@@ -10,7 +10,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from postloop.adapters.blocklist_policy import RecipientKey
-from postloop.adapters.blocklist_report import advice, headline, meaning, report, seen_by
+from postloop.adapters.blocklist_report import advice, explanation, headline, report, seen_by
 from postloop.adapters.blocklist_rows import EntryRow, HistoryRow
 from postloop.adapters.blocklist_store import BlocklistReader
 from postloop.adapters.clock import utc_now
@@ -116,7 +116,7 @@ def _explained(entry: dict[str, Any], api: Api, account: str) -> dict[str, Any]:
     contact = api.settings.operator_contact
     return {
         **entry,
-        "text": f"{headline(entry)} {meaning(entry)}",
+        "text": f"{headline(entry)} {explanation(entry)}".rstrip(),
         "next_step": advice(entry, contact=contact, account=account, unblock=_UNBLOCK),
     }
 
