@@ -8,12 +8,14 @@ import sys
 import typer
 
 from bench.cli import (
+    api_check,
     blocklist,
     chart,
     classify,
     gate,
     growth,
     latency,
+    lookup,
     memory,
     recovery,
     reputation,
@@ -30,6 +32,7 @@ app = typer.Typer(
 run.register(app)
 growth.register(app)
 latency.register(app)
+lookup.register(app)
 recovery.register(app)
 memory.register(app)
 classify.register(app)
@@ -38,6 +41,7 @@ webhook_http.register(app)
 webhooks.register(app)
 reputation.register(app)
 reputation_role.register(app)
+api_check.register(app)
 gate.register(app)
 chart.register(app)
 

@@ -14,9 +14,10 @@ import structlog
 from clickhouse_connect.driver.client import Client
 
 from postloop.adapters.clickhouse import rows_of, translated
+from postloop.adapters.evidence_parts import evidence_by_subject
 from postloop.adapters.migration_render import Layout
 from postloop.adapters.migrations import layout_of
-from postloop.adapters.reputation_sql import PAIR, WINDOWS, daily_query, evidence_query
+from postloop.adapters.reputation_sql import PAIR, WINDOWS, daily_query, evidence_query, parts_query
 from postloop.contracts.fields import milliseconds
 from postloop.domain.errors import DataError
 from postloop.domain.reputation import DEFAULT_REPUTATION_POLICY, DailyCounts, Evidence, WindowCounts
@@ -34,6 +35,14 @@ _NEWS: Final = (
     "WHERE stored_at >= fromUnixTimestamp64Milli({{since:Int64}}, 'UTC'))"
 )
 _ONE: Final = "account_id = {account:String} AND sender_domain = {domain:String}"
+# An unknown score comes behind all others; of equal ones the larger sender is worse.
+_LIST_ORDER: Final = "(ifNull(score, 101.), -toInt64(outcome_count), account_id, sender_domain)"
+_LIST_PLACE: Final = (
+    "({score:Float64}, {negative_count:Int64}, {after_account:String}, {after_domain:String})"
+)
+_UNKNOWN_SCORE: Final = 101.0
+ListPlace = tuple[float, int, str, str]
+"""A place in the list of senders; see `CurrentRow.place`."""
 _DOMAIN: Final = "sender_domain = {domain:String}"
 
 
@@ -74,6 +83,12 @@ class CurrentRow:
     refusal_low: float
     refusal_high: float
     state: str
+
+    @property
+    def place(self) -> ListPlace:
+        """Where the row stands in the list of the worst: what to give as `after` for those that follow it."""
+        score = _UNKNOWN_SCORE if self.score is None else self.score
+        return score, -self.outcome_count, self.account_id, self.sender_domain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +146,15 @@ class ReputationReader:
         which = _DOMAIN if account_id is None else _ONE
         said = {"domain": sender_domain} | ({} if account_id is None else {"account": account_id})
         dimensions = (*PAIR, "mailbox_provider") if by_provider else PAIR
-        return self._evidence(which, as_of, said, dimensions)
+        query = parts_query(self._layout, which=which, dimensions=dimensions)
+        rows = self._rows(query, {**said, "as_of": _minute(as_of)})
+        found = evidence_by_subject(
+            rows,
+            dimension_count=len(dimensions),
+            as_of=datetime.fromtimestamp(_minute(as_of), UTC),
+            representative_count=self._representative_count,
+        )
+        return [(Subject(*names), evidence) for names, evidence in found]
 
     def _pages(
         self, which: str, as_of: datetime, said: dict[str, Any]
@@ -175,9 +198,14 @@ class ReputationReader:
                 yield Subject(account_id, sender_domain), [_day(row[2], row[3:]) for row in days]
 
     def current(
-        self, sender_domain: str | None = None, *, account_id: str | None = None, limit: int = 1_000_000
+        self,
+        sender_domain: str | None = None,
+        *,
+        account_id: str | None = None,
+        limit: int = 1_000_000,
+        after: ListPlace | None = None,
     ) -> list[CurrentRow]:
-        """Return what is said of senders now, the worst first."""
+        """Return what is said of senders now, the worst first; those behind the place `after`."""
         said: dict[str, Any] = {"limit": limit}
         conditions = ["mailbox_provider = ''"]
         if sender_domain is not None:
@@ -186,10 +214,15 @@ class ReputationReader:
         if account_id is not None:
             conditions.append("account_id = {account:String}")
             said["account"] = account_id
+        if after is not None:
+            conditions.append(f"{_LIST_ORDER} > {_LIST_PLACE}")
+            said |= dict(
+                zip(("score", "negative_count", "after_account", "after_domain"), after, strict=True)
+            )
         query = (
             f"SELECT {', '.join(_CURRENT_NAMES)} FROM {self._layout.readable('reputation_current')} FINAL "
             f"WHERE {' AND '.join(conditions)} "
-            "ORDER BY score IS NULL, score, outcome_count DESC, account_id, sender_domain LIMIT {limit:UInt64}"
+            f"ORDER BY {_LIST_ORDER} LIMIT {{limit:UInt64}}"
         )
         return [CurrentRow(**dict(zip(_CURRENT_NAMES, row, strict=True))) for row in self._rows(query, said)]
 

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from postloop.adapters.clickhouse import connect
 from postloop.adapters.clock import utc_now
+from postloop.adapters.domain_health import RUNNING, document, read_health, standings, summary
 from postloop.adapters.domain_reader import DomainReader
-from postloop.adapters.reputation_store import ReputationReader, Subject
+from postloop.adapters.reputation_store import ReputationReader
 from postloop.cli.common import AsJson, DataDir, Exit, guarded, out, print_json, settings_for, stop
-from postloop.cli.domain_page import Health, document, show_list, summary
 from postloop.cli.domain_page import show as show_page
-from postloop.domain.reputation import Evidence
+from postloop.cli.domain_page import show_list
 
 domain = typer.Typer(no_args_is_help=True, help="The health of sender domains.")
-
-# The minute that runs counts as well.
-_RUNNING: Final = timedelta(minutes=1)
 
 
 def register(app: typer.Typer) -> None:
@@ -42,26 +38,13 @@ def show(
     """
     settings = settings_for(data_dir)
     with guarded():
-        client = connect(settings)
+        client, now = connect(settings), utc_now()
         reputation, reader = ReputationReader(client, settings), DomainReader(client, settings)
-        found = reputation.evidence_of(account, sender_domain, as_of=utc_now() + _RUNNING)
-        said = {row.account_id: row for row in reputation.current(sender_domain, account_id=account)}
-        for account_id in said.keys() - {subject.account_id for subject, _ in found}:
-            found.append((Subject(account_id, sender_domain), Evidence({})))
-        documents = [
-            document(
-                Health(
-                    subject=subject,
-                    evidence=evidence,
-                    current=said.get(subject.account_id),
-                    opens=reader.opens(subject.account_id, sender_domain),
-                    pools=reader.pools(subject.account_id, sender_domain),
-                    latencies=reader.latencies(subject.account_id, sender_domain),
-                    days=reader.days(subject.account_id, sender_domain),
-                )
-            )
-            for subject, evidence in found
-        ]
+        found = standings(
+            reputation.evidence_of(account, sender_domain, as_of=now + RUNNING),
+            reputation.current(sender_domain, account_id=account),
+        )
+        documents = [document(read_health(reader, standing, now=now)) for standing in found]
     if not documents:
         raise stop(f"nothing was sent from {sender_domain} in the last 30 days", Exit.NO)
     for one in documents:
