@@ -40,7 +40,7 @@ def test_no_request_made_from_the_document_breaks_it(api: ApiServer) -> None:
         @hypothesis.settings(max_examples=EXAMPLES, suppress_health_check=list(hypothesis.HealthCheck))
         @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
         def requests(case: schemathesis.Case) -> None:
-            asked.add(operation.label)
+            asked.add(case.operation.label)
             case.call_and_validate(checks=CHECKS, headers={"Authorization": key})
 
         # A request without any part that could be wrong cannot be made wrong.
