@@ -147,7 +147,7 @@ class ReputationReader:
         said = {"domain": sender_domain} | ({} if account_id is None else {"account": account_id})
         dimensions = (*PAIR, "mailbox_provider") if by_provider else PAIR
         query = parts_query(self._layout, which=which, dimensions=dimensions)
-        rows = self._rows(query, {**said, "as_of": _minute(as_of)})
+        rows = self._rows(query, {**said, "as_of": _minute(as_of)}, max_threads=1)
         found = evidence_by_subject(
             rows,
             dimension_count=len(dimensions),
@@ -236,8 +236,8 @@ class ReputationReader:
         rows = self._rows(query, {"partition": partition, "partitions": partitions})
         return [(Subject(*row[:3]), row[3]) for row in rows]
 
-    def _rows(self, query: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-        return rows_of(self._client, query, parameters, where=self._where)
+    def _rows(self, query: str, parameters: dict[str, Any], **settings: Any) -> list[tuple[Any, ...]]:
+        return rows_of(self._client, query, parameters, where=self._where, **settings)
 
 
 class ReputationWriter:
