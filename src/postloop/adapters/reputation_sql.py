@@ -99,24 +99,25 @@ def _minutes(layout: Layout, which: str, dims: str) -> str:
 
 
 def _days(layout: Layout, which: str, dims: str) -> str:
-    """Return rows with the windows 7d, 30d and `recent`: sums by UTC day first, then the newest days that suffice."""
+    """Return rows with the windows 7d, 30d and `recent`: sums by UTC day first, then the newest days that suffice.
+
+    The day in which the week begins is two groups, so that each row is added up once and not once a window.
+    """
     begin = f"{_AS_OF} - toIntervalDay(30)"
-    week = f"{_AS_OF} - toIntervalDay(7)"
-    by_day = ", ".join(
-        f"{_sum(name)} AS day_{name}, {_sum_since(name, week)} AS week_{name}" for name in COUNT_NAMES
-    )
+    by_day = ", ".join(f"{_sum(name)} AS day_{name}" for name in COUNT_NAMES)
     days = (
-        f"SELECT {dims}, toDate(bucket) AS day, {by_day} FROM {layout.readable('rollup_hour')} AS r "
-        f"WHERE {_rows(begin, 'toMonday', which)} GROUP BY {dims}, day"
+        f"SELECT {dims}, toDate(bucket) AS day, bucket >= {_AS_OF} - toIntervalDay(7) AS in_week, {by_day} "
+        f"FROM {layout.readable('rollup_hour')} AS r "
+        f"WHERE {_rows(begin, 'toMonday', which)} GROUP BY {dims}, day, in_week"
     )
     # A day is needed as long as the newer ones have fewer outcomes than are asked for.
     newer = (
         f"sum({_OUTCOMES}) OVER (PARTITION BY {dims} ORDER BY day DESC "
-        "ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS newer"
+        "RANGE BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS newer"
     )
     lag_day = f"toDate({_AS_OF} - toIntervalSecond(1)) - {COMPLAINT_LAG_DAYS}"
     made = {_named("30d", name): f"sum(day_{name})" for name in COUNT_NAMES}
-    made |= {_named("7d", name): f"sum(week_{name})" for name in COUNT_NAMES}
+    made |= {_named("7d", name): f"sumIf(day_{name}, in_week)" for name in COUNT_NAMES}
     made |= {_named("recent", name): f"sumIf(day_{name}, newer < {{recent:UInt32}})" for name in COUNT_NAMES}
     made["peak_reporting_count"] = f"maxIf(day_reporting_delivered_count, day >= {lag_day})"
     listed = ", ".join(f"{made.get(name, 'toInt64(0)')} AS {name}" for name in columns())

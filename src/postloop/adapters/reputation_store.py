@@ -28,7 +28,16 @@ log = structlog.stdlib.get_logger("postloop.reputation")
 # Evidence takes about 4 KB a subject in Python: 60 MB a page.
 PAGE_SUBJECTS: Final = 15_000
 _MINUTE_S: Final = 60
-_PAGE_OF: Final = "cityHash64(account_id, sender_domain) % {pages:UInt64} = {page:UInt64}"
+# A page is a stretch of the sorting key of the rollups, written so that the server uses the key: else every page would
+# read all rows again.
+_AFTER: Final = (
+    "(account_id > {after_account:String} "
+    "OR account_id = {after_account:String} AND sender_domain > {after_domain:String})"
+)
+_UP_TO: Final = (
+    "(account_id < {last_account:String} "
+    "OR account_id = {last_account:String} AND sender_domain <= {last_domain:String})"
+)
 _NEWS: Final = (
     "(account_id, sender_domain) IN (SELECT account_id, sender_domain FROM {events} "
     "WHERE stored_at >= fromUnixTimestamp64Milli({{since:Int64}}, 'UTC'))"
@@ -118,11 +127,18 @@ class ReputationReader:
 
     def all_evidence(self, as_of: datetime) -> Iterator[list[tuple[Subject, Evidence]]]:
         """Yield pages with the evidence of every pair of account and sender domain of the last 30 days."""
-        yield from self._pages("1", as_of, {})
+        month = "toDateTime({as_of:UInt32}, 'UTC') - toIntervalDay(30)"
+        subjects = (
+            f"{self._layout.readable('rollup_hour')} WHERE cube = 'domain' AND bucket >= {month} "
+            f"AND toMonday(bucket) >= toMonday({month})"
+        )
+        yield from self._pages(subjects, "1", as_of, {})
 
     def news(self, as_of: datetime, *, since: datetime) -> Iterator[list[tuple[Subject, Evidence]]]:
         """Yield pages with the evidence of those of whom events were stored since a moment."""
-        yield from self._pages(self._news, as_of, {"since": milliseconds(since)})
+        stored = "stored_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')"
+        subjects = f"{self._layout.readable('events')} WHERE {stored}"
+        yield from self._pages(subjects, self._news, as_of, {"since": milliseconds(since)})
 
     def evidence_of(
         self, account_id: str | None, sender_domain: str, *, as_of: datetime, by_provider: bool = False
@@ -134,21 +150,35 @@ class ReputationReader:
         return self._evidence(which, as_of, said, dimensions)
 
     def _pages(
-        self, which: str, as_of: datetime, said: dict[str, Any]
+        self, subjects: str, which: str, as_of: datetime, said: dict[str, Any]
     ) -> Iterator[list[tuple[Subject, Evidence]]]:
-        pages = -(-self._count(which, as_of, said) // self._page_subjects)
-        for page in range(pages):
-            condition = f"{which} AND {_PAGE_OF}"
-            yield self._evidence(condition, as_of, {**said, "pages": pages, "page": page}, PAIR)
+        """Yield the evidence page by page.
 
-    def _count(self, which: str, as_of: datetime, said: dict[str, Any]) -> int:
+        Args:
+            subjects: Where the subjects stand: a table and a condition.
+            which: A condition on rollup rows that selects them.
+        """
+        after, known = ("", ""), {**said, "as_of": _minute(as_of)}
+        for last in self._last_of_pages(subjects, known):
+            ends = {
+                "after_account": after[0],
+                "after_domain": after[1],
+                "last_account": last[0],
+                "last_domain": last[1],
+            }
+            yield self._evidence(f"{which} AND {_AFTER} AND {_UP_TO}", as_of, said | ends, PAIR)
+            after = last
+
+    def _last_of_pages(self, subjects: str, said: dict[str, Any]) -> list[tuple[str, str]]:
+        """Return the last subject of each page."""
         query = (
-            f"SELECT uniq(account_id, sender_domain) FROM {self._layout.readable('rollup_hour')} WHERE cube = 'domain' "
-            "AND bucket >= toDateTime({as_of:UInt32}, 'UTC') - toIntervalDay(30) "
-            "AND toMonday(bucket) >= toMonday(toDateTime({as_of:UInt32}, 'UTC') - toIntervalDay(30)) "
-            f"AND {which}"
+            "SELECT account_id, sender_domain FROM (SELECT toString(account_id) AS account_id, "
+            "toString(sender_domain) AS sender_domain, row_number() OVER (ORDER BY account_id, sender_domain) AS n, "
+            f"count() OVER () AS total FROM (SELECT DISTINCT account_id, sender_domain FROM {subjects})) "
+            "WHERE n % {size:UInt64} = 0 OR n = total ORDER BY n"
         )
-        return int(self._rows(query, {**said, "as_of": _minute(as_of)})[0][0])
+        rows = self._rows(query, said | {"size": self._page_subjects})
+        return [(account_id, sender_domain) for account_id, sender_domain in rows]
 
     def _evidence(
         self, which: str, as_of: datetime, said: dict[str, Any], dimensions: Sequence[str]

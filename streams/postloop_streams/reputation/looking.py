@@ -25,6 +25,7 @@ from postloop.domain.reputation import Evidence, ReputationPolicy
 from postloop_streams.patience import AbandonedError
 from postloop_streams.reputation.deciding import Decisions, decide, left_over, owner_of
 from postloop_streams.reputation.publishing import Publisher
+from postloop_streams.reputation.watching import AlertWatch
 
 log = structlog.stdlib.get_logger("postloop.reputation")
 
@@ -76,6 +77,7 @@ class Watcher:
         *,
         open_stores: Callable[[Iterable[int]], Awaitable[tuple[dict[int, PartitionStore], int]]],
         publisher: Publisher,
+        alerts: AlertWatch,
         policy: ReputationPolicy,
         interval_s: float,
         metrics: ReputationMetrics,
@@ -87,6 +89,7 @@ class Watcher:
         self._publisher = publisher
         self._policy = policy
         self._interval_s = interval_s
+        self._alerts = alerts
         self._metrics = metrics
         self._health = health
         self._fail = fail
@@ -139,12 +142,13 @@ class Watcher:
             for number, store in stores.items():
                 found = await asyncio.to_thread(left_over, store, prefix=KEY_PREFIX, limit=_PAGE)
                 await self._finish(number, store, found)
+            await self._alerts.begin(stores)
             self._health.set("partitions", True)
             log.info("partitions_opened", count=len(stores), restored=restored)
             return
 
     async def _look_again(self, assignment: _Assignment) -> None:
-        """Look at everybody first and every hour, and at those with news in between."""
+        """Look at those with news and at alerts first, and at everybody every hour in between."""
         since, news_at_s, sweep_at_s = utc_now() - OVERLAP, 0.0, 0.0
         sweep: _Sweep | None = None
         while not assignment.is_closed:
@@ -155,6 +159,8 @@ class Watcher:
                     await self._take_all(assignment, self._reader.news(began_at + _RUNNING, since=since))
                     since = began_at - OVERLAP
                     self._metrics.reputation_look_seconds.set(time.monotonic() - now_s)
+                elif await self._alerts.look(assignment.stores):
+                    pass
                 elif sweep is not None:
                     sweep = await self._sweep_on(assignment, sweep)
                 elif now_s >= sweep_at_s:
