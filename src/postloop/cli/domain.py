@@ -10,6 +10,7 @@ import typer
 from postloop.adapters.clickhouse import connect
 from postloop.adapters.clock import utc_now
 from postloop.adapters.domain_reader import DomainReader
+from postloop.adapters.reputation_policy import reputation_policy
 from postloop.adapters.reputation_store import ReputationReader, Subject
 from postloop.cli.common import AsJson, DataDir, Exit, guarded, out, print_json, settings_for, stop
 from postloop.cli.domain_page import Health, document, show_list, summary
@@ -43,7 +44,8 @@ def show(
     settings = settings_for(data_dir)
     with guarded():
         client = connect(settings)
-        reputation, reader = ReputationReader(client, settings), DomainReader(client, settings)
+        policy, reader = reputation_policy(settings), DomainReader(client, settings)
+        reputation = ReputationReader(client, settings, representative_count=policy.representative_count)
         found = reputation.evidence_of(account, sender_domain, as_of=utc_now() + _RUNNING)
         said = {row.account_id: row for row in reputation.current(sender_domain, account_id=account)}
         for account_id in said.keys() - {subject.account_id for subject, _ in found}:
@@ -58,7 +60,8 @@ def show(
                     pools=reader.pools(subject.account_id, sender_domain),
                     latencies=reader.latencies(subject.account_id, sender_domain),
                     days=reader.days(subject.account_id, sender_domain),
-                )
+                ),
+                policy=policy,
             )
             for subject, evidence in found
         ]

@@ -19,6 +19,7 @@ from postloop.domain.pool import describe as describe_pool
 from postloop.domain.reputation import (
     DEFAULT_REPUTATION_POLICY,
     Evidence,
+    ReputationPolicy,
     WindowName,
     action_text,
     actions,
@@ -49,9 +50,8 @@ class Health:
     days: Sequence[Day]
 
 
-def document(health: Health) -> dict[str, Any]:
+def document(health: Health, *, policy: ReputationPolicy = DEFAULT_REPUTATION_POLICY) -> dict[str, Any]:
     """Return everything as JSON values. The standing is the published one where there is one."""
-    policy = DEFAULT_REPUTATION_POLICY
     found, current = score(health.evidence, policy), health.current
     recommendation: Any = "none" if current is None else current.recommendation
     return {
@@ -76,7 +76,7 @@ def document(health: Health) -> dict[str, Any]:
             for factor in found.factors
         ],
         "actions": [{"code": code, "text": action_text(code)} for code in actions(found, recommendation)],
-        "rates": {window: _rates(health.evidence, window) for window in _WINDOWS},
+        "rates": {window: _rates(health.evidence, window, policy) for window in _WINDOWS},
         "opens": [_opens(counts) for counts in health.opens],
         "pools": [
             {
@@ -173,8 +173,8 @@ def sparkline(counts: Sequence[int]) -> str:
     return "".join(" " if not count else _BARS[(count * (len(_BARS) - 1)) // most] for count in counts)
 
 
-def _rates(evidence: Evidence, window: WindowName) -> dict[str, Any]:
-    rates = all_rates(evidence.counts(window), z=DEFAULT_REPUTATION_POLICY.bound_z)
+def _rates(evidence: Evidence, window: WindowName, policy: ReputationPolicy) -> dict[str, Any]:
+    rates = all_rates(evidence.counts(window), z=policy.bound_z)
     return {
         name: {
             "count": rate.bad_count,

@@ -12,6 +12,7 @@ from postloop.adapters.clickhouse import connect
 from postloop.adapters.feedback_reader import FeedbackReader
 from postloop.adapters.metrics import ReputationMetrics
 from postloop.adapters.migrations import check_schema
+from postloop.adapters.reputation_policy import reputation_policy
 from postloop.adapters.reputation_store import ReputationReader, ReputationWriter
 from postloop.adapters.watch_store import WatchStore
 from postloop.domain.event_types import (
@@ -19,7 +20,6 @@ from postloop.domain.event_types import (
     REPUTATION_CHANGE_TOPIC,
     REPUTATION_CHANGELOG_TOPIC,
 )
-from postloop.domain.reputation import DEFAULT_REPUTATION_POLICY
 from postloop.settings import Settings
 from postloop_streams.reputation.looking import Watcher
 from postloop_streams.reputation.opening import Opening, open_stores
@@ -37,6 +37,7 @@ class ReputationApp(Role):
     """Puts the watcher and its frame together."""
 
     def __init__(self, settings: Settings) -> None:
+        policy = reputation_policy(settings)
         self._metrics = ReputationMetrics()
         super().__init__(
             settings,
@@ -46,7 +47,9 @@ class ReputationApp(Role):
             registry=self._metrics.registry,
         )
         self._client = connect(settings)
-        self._reader = ReputationReader(self._client, settings)
+        self._reader = ReputationReader(
+            self._client, settings, representative_count=policy.representative_count
+        )
         inserting = connect(settings, timeout_s=_INSERT_S)
         self._watches = WatchStore(inserting, settings)
         self._publisher = Publisher(
@@ -66,7 +69,7 @@ class ReputationApp(Role):
             open_stores=lambda numbers: open_stores(numbers, self._watcher.partitions, self._opening()),
             publisher=self._publisher,
             alerts=self._alerts,
-            policy=DEFAULT_REPUTATION_POLICY,
+            policy=policy,
             interval_s=settings.reputation_interval.total_seconds(),
             metrics=self._metrics,
             health=self.health,
