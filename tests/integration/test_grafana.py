@@ -21,9 +21,7 @@ FROM, TO = AS_OF - timedelta(days=7), AS_OF
 def expanded(sql: str) -> str:
     """Return a query as the data source sends it: its macros and Grafana's variables replaced."""
     begin, end = int(FROM.timestamp()), int(TO.timestamp())
-    sql = re.sub(
-        r"\$__timeFilter\(([^)]+)\)", rf"\1 >= toDateTime({begin}) AND \1 <= toDateTime({end})", sql
-    )
+    sql = re.sub(r"\$__timeFilter\(([^)]+)\)", rf"\1 >= toDateTime({begin}) AND \1 <= toDateTime({end})", sql)
     sql = re.sub(
         r"\$__timeInterval\(([^)]+)\)", r"toStartOfInterval(toDateTime(\1), INTERVAL 3600 second)", sql
     )

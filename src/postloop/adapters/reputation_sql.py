@@ -46,6 +46,11 @@ _COUNTED: Final[dict[str, str]] = {
     "complaint_count": _REPORTED,
 }
 """How a count is made of rollup rows, where it is not the sum of the column of its name."""
+_COUNTED_BY_POOL: Final[dict[str, str]] = _COUNTED | {
+    "content_refusal_count": "sumIf(r.refusal_count, 0)",
+    "authentication_refusal_count": "sumIf(r.refusal_count, 0)",
+    "standing_refusal_count": _events("r.refusal_count"),
+}
 
 
 def columns() -> tuple[str, ...]:
@@ -58,7 +63,8 @@ def evidence_query(layout: Layout, *, which: str, dimensions: Sequence[str] = PA
 
     Args:
         which: A condition on rollup rows that selects subjects.
-        dimensions: What makes a subject.
+        dimensions: What makes a subject. Bounces by reason are counted without their pool: by `ip_pool` all refusals
+            are of one kind.
 
     Parameters of the query: `as_of` (seconds since 1970, a whole minute), `recent` (outcomes that are representative).
     """
@@ -68,26 +74,29 @@ def evidence_query(layout: Layout, *, which: str, dimensions: Sequence[str] = PA
     return f"SELECT {dims}, {summed} FROM ({parts}) AS p GROUP BY {dims} ORDER BY {dims}"
 
 
-def daily_query(layout: Layout) -> str:
+def daily_query(layout: Layout, *, which: str = "1") -> str:
     """Return the query for (account, sender domain, day, then each of `COUNT_NAMES`) of whole UTC days, in that order.
+
+    Args:
+        which: A condition on rollup rows that selects senders.
 
     Parameters of the query: `from` and `to`, dates; the last one is excluded.
     """
-    sums = ", ".join(f"toInt64(greatest({_sum(name)}, 0)) AS {name}" for name in COUNT_NAMES)
+    sums = ", ".join(f"toInt64(greatest({_sum(name, '')}, 0)) AS {name}" for name in COUNT_NAMES)
     return (
         f"SELECT account_id, sender_domain, toDate(bucket) AS day, {sums} "
         f"FROM {layout.readable('rollup_hour')} AS r WHERE cube IN ('domain', 'bounce') "
         "AND bucket >= {from:Date} AND bucket < {to:Date} "
         "AND toMonday(bucket) >= toMonday({from:Date}) AND toMonday(bucket) <= toMonday({to:Date}) "
-        "GROUP BY account_id, sender_domain, day ORDER BY account_id, sender_domain, day"
+        f"AND {which} GROUP BY account_id, sender_domain, day ORDER BY account_id, sender_domain, day"
     )
 
 
 def _minutes(layout: Layout, which: str, dims: str) -> str:
     """Return rows with the windows 1h and 24h, and nothing in the others."""
     begin = f"{_AS_OF} - toIntervalHour(24)"
-    day = {name: _sum(name) for name in COUNT_NAMES}
-    hour = {name: _sum_since(name, f"{_AS_OF} - toIntervalHour(1)") for name in COUNT_NAMES}
+    day = {name: _sum(name, dims) for name in COUNT_NAMES}
+    hour = {name: _sum_since(name, dims, f"{_AS_OF} - toIntervalHour(1)") for name in COUNT_NAMES}
     made = {_named("24h", name): sql for name, sql in day.items()} | {
         _named("1h", name): sql for name, sql in hour.items()
     }
@@ -104,7 +113,7 @@ def _days(layout: Layout, which: str, dims: str) -> str:
     The day in which the week begins is two groups, so that each row is added up once and not once a window.
     """
     begin = f"{_AS_OF} - toIntervalDay(30)"
-    by_day = ", ".join(f"{_sum(name)} AS day_{name}" for name in COUNT_NAMES)
+    by_day = ", ".join(f"{_sum(name, dims)} AS day_{name}" for name in COUNT_NAMES)
     days = (
         f"SELECT {dims}, toDate(bucket) AS day, bucket >= {_AS_OF} - toIntervalDay(7) AS in_week, {by_day} "
         f"FROM {layout.readable('rollup_hour')} AS r "
@@ -132,12 +141,13 @@ def _rows(begin: str, day_of: str, which: str) -> str:
     )
 
 
-def _sum(name: str) -> str:
-    return _COUNTED.get(name, _events(f"r.{name}"))
+def _sum(name: str, dims: str) -> str:
+    counted = _COUNTED_BY_POOL if "ip_pool" in dims else _COUNTED
+    return counted.get(name, _events(f"r.{name}"))
 
 
-def _sum_since(name: str, since: str) -> str:
-    return f"{_sum(name)[:-1]} AND bucket >= {since})"
+def _sum_since(name: str, dims: str, since: str) -> str:
+    return f"{_sum(name, dims)[:-1]} AND bucket >= {since})"
 
 
 def _named(window: str, name: str) -> str:

@@ -44,6 +44,12 @@ _NEWS: Final = (
 )
 _ONE: Final = "account_id = {account:String} AND sender_domain = {domain:String}"
 _DOMAIN: Final = "sender_domain = {domain:String}"
+_SOME: Final = (
+    "(account_id, sender_domain) IN (SELECT pair.1, pair.2 FROM "
+    "(SELECT arrayJoin(arrayZip({accounts:Array(String)}, {domains:Array(String)})) AS pair))"
+)
+# Names travel in the address of the request.
+_SUBJECTS_AT_ONCE: Final = 200
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -149,6 +155,36 @@ class ReputationReader:
         dimensions = (*PAIR, "mailbox_provider") if by_provider else PAIR
         return self._evidence(which, as_of, said, dimensions)
 
+    def by_provider(self, subjects: Sequence[Subject], *, as_of: datetime) -> list[tuple[Subject, Evidence]]:
+        """Return the evidence of some pairs of account and sender domain with each mailbox provider."""
+        found = []
+        for first in range(0, len(subjects), _SUBJECTS_AT_ONCE):
+            some = subjects[first : first + _SUBJECTS_AT_ONCE]
+            said = {
+                "accounts": [subject.account_id for subject in some],
+                "domains": [subject.sender_domain for subject in some],
+            }
+            found += self._evidence(_SOME, as_of, said, (*PAIR, "mailbox_provider"))
+        return found
+
+    def by_pool(
+        self, account_id: str, sender_domain: str, *, as_of: datetime
+    ) -> list[tuple[str, str, Evidence]]:
+        """Return (pool, its kind, evidence) of one pair; mail without a pool is in none."""
+        query = evidence_query(
+            self._layout, which=f"{_ONE} AND ip_pool != ''", dimensions=("ip_pool", "ip_pool_kind")
+        )
+        said = {"account": account_id, "domain": sender_domain, "as_of": _minute(as_of)}
+        rows = self._rows(query, {**said, "recent": self._representative_count})
+        return [(str(row[0]), str(row[1]), _evidence(row[2:])) for row in rows]
+
+    def of_everybody(self, sender_domain: str, *, as_of: datetime) -> Evidence:
+        """Return the evidence of a sender domain over all accounts that use it."""
+        query = evidence_query(self._layout, which=_DOMAIN, dimensions=("sender_domain",))
+        said = {"domain": sender_domain, "as_of": _minute(as_of), "recent": self._representative_count}
+        rows = self._rows(query, said)
+        return _evidence(rows[0][1:]) if rows else Evidence({})
+
     def _pages(
         self, subjects: str, which: str, as_of: datetime, said: dict[str, Any]
     ) -> Iterator[list[tuple[Subject, Evidence]]]:
@@ -194,12 +230,17 @@ class ReputationReader:
                 log.warning("evidence_unreadable", sender_domain=subject.sender_domain, reason=str(error))
         return found
 
-    def daily(self, from_day: date, to_day: date) -> Iterator[tuple[Subject, list[DailyCounts]]]:
-        """Yield the counts by UTC day of each pair of account and sender domain; `to_day` is excluded.
+    def daily(
+        self, from_day: date, to_day: date, *, subject: Subject | None = None
+    ) -> Iterator[tuple[Subject, list[DailyCounts]]]:
+        """Yield the counts by UTC day of each pair of account and sender domain, or of one; `to_day` is excluded.
 
         Rows come in blocks: memory holds some thousand days, however many there are.
         """
-        query, said = daily_query(self._layout), {"from": from_day, "to": to_day}
+        query = daily_query(self._layout, which="1" if subject is None else _ONE)
+        said: dict[str, Any] = {"from": from_day, "to": to_day}
+        if subject is not None:
+            said |= {"account": subject.account_id, "domain": subject.sender_domain}
         with translated(self._where), self._client.query_rows_stream(query, parameters=said) as rows:
             for (account_id, sender_domain), days in groupby(rows, lambda row: row[:2]):
                 yield Subject(account_id, sender_domain), [_day(row[2], row[3:]) for row in days]

@@ -37,6 +37,10 @@ SWEEP_EVERY_S: Final = 3600.0
 OVERLAP: Final = timedelta(seconds=30)
 # The minute that runs counts as well.
 _RUNNING: Final = timedelta(minutes=1)
+# Senders with fewer outcomes in 30 days have no verdict with single providers, which needs 100 with one of them.
+BIG_OUTCOME_COUNT: Final = 1_000
+# A sender that is in the news all the time is judged with each provider so often.
+PROVIDERS_EVERY_S: Final = 60.0
 _IDLE_S: Final = 0.2
 _PAUSE_S: Final = 1.0
 _CLOSING_S: Final = 4.0
@@ -50,6 +54,8 @@ class EvidenceReader(Protocol):
     def all_evidence(self, as_of: datetime) -> Iterator[Found]: ...
 
     def news(self, as_of: datetime, *, since: datetime) -> Iterator[Found]: ...
+
+    def by_provider(self, subjects: Sequence[Subject], *, as_of: datetime) -> Found: ...
 
 
 @dataclass
@@ -95,6 +101,7 @@ class Watcher:
         self._fail = fail
         self._assignment: _Assignment | None = None
         self._serving: asyncio.Task[None] | None = None
+        self._by_provider_s: dict[Subject, float] = {}
         self.partitions = 0
 
     async def assign(self, numbers: Collection[int]) -> None:
@@ -107,6 +114,7 @@ class Watcher:
         """Own nothing any more; what is under way is left to the next owner, who finds what was meant to be told."""
         assignment, serving = self._assignment, self._serving
         self._assignment = self._serving = None
+        self._by_provider_s.clear()
         if assignment is None or serving is None:
             return
         assignment.is_closed = True
@@ -178,6 +186,7 @@ class Watcher:
     async def _take_all(self, assignment: _Assignment, pages: Iterator[Found]) -> None:
         while (page := await asyncio.to_thread(next, pages, None)) is not None and not assignment.is_closed:
             await self._take(assignment, page)
+            await self._take_by_provider(assignment, page, every_s=PROVIDERS_EVERY_S)
             self._health.beat()
 
     async def _sweep_on(self, assignment: _Assignment, sweep: _Sweep) -> _Sweep | None:
@@ -186,6 +195,7 @@ class Watcher:
         if page is not None:
             sweep.seen.update(subject for subject, _ in page)
             await self._take(assignment, page)
+            sweep.seen.update(await self._take_by_provider(assignment, page, every_s=0.0))
             return sweep
         for store in assignment.stores.values():
             silent = await asyncio.to_thread(_silent, store, sweep.seen)
@@ -209,6 +219,31 @@ class Watcher:
                 self._metrics.reputation_evaluations_total.inc(len(mine))
                 await self._finish(number, store, decisions)
 
+    async def _take_by_provider(
+        self, assignment: _Assignment, page: Found, *, every_s: float
+    ) -> list[Subject]:
+        """Judge the larger senders of a page with each of their mailbox providers; return whom with whom."""
+        now_s = time.monotonic()
+        big = [
+            subject
+            for subject, evidence in page
+            if evidence.counts("30d").outcome_count >= BIG_OUTCOME_COUNT
+            and owner_of(subject.sender_domain, self.partitions) in assignment.stores
+            and now_s - self._by_provider_s.get(subject, -every_s) >= every_s
+        ]
+        if not big or assignment.is_closed:
+            return []
+        read = partial(self._reader.by_provider, big, as_of=utc_now() + _RUNNING)
+        least = self._policy.min_outcome_count
+        found = [
+            (subject, evidence)
+            for subject, evidence in await asyncio.to_thread(read)
+            if evidence.counts("30d").outcome_count >= least
+        ]
+        await self._take(assignment, found)
+        self._by_provider_s.update(dict.fromkeys(big, now_s))
+        return [subject for subject, _ in found]
+
     async def _finish(self, number: int, store: PartitionStore, decisions: Decisions) -> None:
         """Do what was decided. After a crash anywhere in here the next owner tells the same, with the same ids."""
         if not decisions.items:
@@ -226,6 +261,7 @@ class Watcher:
                 "reputation_changed",
                 account_id=change.account_id,
                 sender_domain=change.sender_domain,
+                mailbox_provider=change.mailbox_provider,
                 grade=change.after.grade,
                 recommendation=change.recommendation,
             )
