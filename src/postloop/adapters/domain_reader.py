@@ -11,11 +11,14 @@ from clickhouse_connect.driver.client import Client
 
 from postloop.adapters.clickhouse import rows_of
 from postloop.adapters.migrations import layout_of
-from postloop.domain.opens import OpenCounts
+from postloop.domain.opens import DEFAULT_HISTORY_POLICY, OpenCounts, OpenDay
 from postloop.domain.pool import Change, Measure, Side, decompose
 from postloop.settings import Settings
 
 DAYS: Final = 14
+OPEN_DAYS: Final = 56
+OPEN_SAMPLE: Final = 200_000
+"""Messages of a history of opens, from how many on a share of them is taken."""
 _ONE: Final = "account_id = {account:String} AND sender_domain = {domain:String}"
 _MEASURES: Final[tuple[Measure, ...]] = ("complaint", "hard_bounce")
 _SINCE: Final = "now() - toIntervalDay(7)"
@@ -66,7 +69,8 @@ class DomainReader:
     def __init__(self, client: Client, settings: Settings) -> None:
         self._client = client
         self._where = f"ClickHouse at {settings.clickhouse_url}"
-        self._hours = layout_of(settings).readable("rollup_hour")
+        layout = layout_of(settings)
+        self._hours, self._events = layout.readable("rollup_hour"), layout.readable("events")
 
     def opens(self, account_id: str, sender_domain: str) -> list[OpenCounts]:
         """Return opens of 30 days by class of mail."""
@@ -111,6 +115,39 @@ class DomainReader:
         last = max(found, default=date.min)
         wanted = [last - timedelta(days=back) for back in range(DAYS - 1, -1, -1)] if found else []
         return [found.get(day, Day(day, 0, 0, 0)) for day in wanted]
+
+    def open_days(self, account_id: str, sender_domain: str) -> list[OpenDay]:
+        """Return by the day of sending (UTC) what became of notifications, the days whose opens have come in.
+
+        Read from raw events, since a rollup does not know when the mail of an open was sent. Of a sender with much mail
+        a share of the messages stands for all: rates stay what they are.
+        """
+        first = f"today() - {OPEN_DAYS + DEFAULT_HISTORY_POLICY.mature_days}"
+        count = (
+            f"SELECT toUInt64(greatest(sum(r.delivered_count), 0)) FROM {self._hours} AS r "
+            f"WHERE cube = 'domain' AND {_ONE} AND mail_class = 'notification' "
+            f"AND bucket >= {first} AND toMonday(bucket) >= toMonday({first})"
+        )
+        ((delivered,),) = self._rows(count, account_id, sender_domain)
+        if not delivered:
+            return []
+        parts = -(-delivered // OPEN_SAMPLE)
+        messages = (
+            "SELECT toDate(min(ifNull(sent_at, occurred_at))) AS day, countIf(outcome = 'delivered') > 0 AS delivered, "
+            "countIf(open_kind = 'human') > 0 AS human, countIf(mailbox_provider = 'apple') > 0 AS apple "
+            f"FROM {self._events} WHERE {_ONE} AND event_type IN ('delivery', 'open') AND mail_class = 'notification' "
+            f"AND occurred_at >= {first} AND cityHash64(message_id, recipient) % {parts} = 0 "
+            "GROUP BY message_id, recipient"
+        )
+        query = (
+            f"SELECT day, countIf(human OR NOT apple) AS visible, countIf(human) FROM ({messages}) "
+            f"WHERE delivered AND day >= {first} AND day < today() - {DEFAULT_HISTORY_POLICY.mature_days} "
+            "GROUP BY day ORDER BY day"
+        )
+        return [
+            OpenDay(day=row[0], visible_count=row[1], human_count=row[2])
+            for row in self._rows(query, account_id, sender_domain)
+        ]
 
     def pools(self, account_id: str, sender_domain: str) -> list[PoolChange]:
         """Return how each pool changed. A dedicated one is not compared with anybody."""
