@@ -36,16 +36,18 @@ def expanded(sql: str) -> str:
 @pytest.mark.parametrize(("stem", "panel"), PANELS, ids=[f"{s}: {p['title']}" for s, p in PANELS])
 def test_a_panel_finds_what_it_draws(filled: Database, stem: str, panel: dict[str, Any]) -> None:  # noqa: F811
     (target,) = panel["targets"]
-    result = filled.client.query(expanded(target["rawSql"]))
+    query = expanded(target["rawSql"])
+    described = filled.client.query(f"DESCRIBE ({query})").result_rows
 
-    names = list(result.column_names)
+    names = [row[0] for row in described]
     assert len(set(names)) == len(names)
     if panel["type"] == "timeseries":
         assert names[0] == "time"
-        assert result.column_types[0].base_type.startswith("DateTime")
+        assert described[0][1].startswith("DateTime")
     if panel["type"] == "barchart":
         assert panel["options"]["xField"] in names
+    rows = filled.client.query(query).result_rows
     if panel["type"] == "stat":
-        assert len(result.result_rows) == 1
+        assert len(rows) == 1
     if stem != "webhooks" and panel["title"] not in EMPTY:
-        assert result.result_rows
+        assert rows

@@ -111,12 +111,12 @@ class FeedbackReader:
             f"sum(r.delayed_count) AS late FROM {self._minutes} AS r WHERE cube = 'latency' "
             f"AND bucket >= {_SINCE} AND bucket < {_UNTIL} "
             f"AND toDate(bucket) >= toDate({_SINCE}) AND toDate(bucket) <= toDate({_UNTIL}) "
-            "GROUP BY account, domain, provider, slice HAVING n > 0"
+            "GROUP BY GROUPING SETS ((account, domain, provider, slice), (account, domain, slice), (provider, slice)) "
+            "HAVING n > 0"
         )
         query = (
-            "SELECT account, domain, provider, sumMap([slice], [n], [greatest(late, 0)]) AS by_slice "
-            f"FROM ({counted}) GROUP BY GROUPING SETS ((account, domain, provider), (account, domain), (provider)) "
-            "HAVING sum(n) >= {least:UInt64}"
+            "SELECT account, domain, provider, groupArray((slice, n, greatest(late, 0))) AS slices "
+            f"FROM ({counted}) GROUP BY account, domain, provider HAVING sum(n) >= {{least:UInt64}}"
         )
         begin_s = int(since.timestamp()) // slice_s * slice_s
         said = {"since": begin_s, "until": int(until.timestamp()), "least": min_delivered_count}
@@ -140,12 +140,21 @@ class FeedbackReader:
 
     def everybody(self, since: datetime, until: datetime) -> Hours:
         """Return the counts of every hour, of all senders together; whole hours, `until` is excluded."""
-        return self._counted("1", "GROUPING SETS ((hour))", since, until, {})
+        return self._counted("1", "hour", since, until, {}, who="'' AS account, '' AS domain")
 
-    def _counted(self, which: str, by: str, since: datetime, until: datetime, said: dict[str, Any]) -> Hours:
+    def _counted(
+        self,
+        which: str,
+        by: str,
+        since: datetime,
+        until: datetime,
+        said: dict[str, Any],
+        *,
+        who: str = "toString(account_id) AS account, toString(sender_domain) AS domain",
+    ) -> Hours:
         query = (
-            "SELECT toString(account_id) AS account, toString(sender_domain) AS domain, "
-            f"toUnixTimestamp(bucket) AS hour, {_COUNTS} FROM {self._hours} AS r WHERE {_between(which)} GROUP BY {by}"
+            f"SELECT {who}, toUnixTimestamp(bucket) AS hour, {_COUNTS} FROM {self._hours} AS r "
+            f"WHERE {_between(which)} GROUP BY {by}"
         )
         since_s, until_s = int(since.timestamp()), int(until.timestamp())
         found: defaultdict[Scope, dict[int, FeedbackCounts]] = defaultdict(dict)
@@ -206,8 +215,8 @@ def _scope(account_id: str, sender_domain: str, mailbox_provider: str) -> Scope:
     )
 
 
-def _slices(by_slice: tuple[list[int], list[int], list[int]], slice_ms: int) -> list[Slice]:
+def _slices(counted: list[tuple[int, int, int]], slice_ms: int) -> list[Slice]:
     return [
         Slice(at_ms=number * slice_ms, delivered_count=count, delayed_count=min(late, count))
-        for number, count, late in zip(*by_slice, strict=True)
+        for number, count, late in counted
     ]

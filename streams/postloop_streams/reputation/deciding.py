@@ -24,7 +24,6 @@ from postloop.domain.reputation import (
     ReputationState,
     evaluate,
     rate_of,
-    state_to_plain,
 )
 
 # A score moves with every mail and decides nothing: it is kept when it moved by so much, or after so long.
@@ -75,8 +74,9 @@ def decide(
             decisions.changes.append(event)
             decisions.logged.append(logged(event))
             decisions.intents.append(Item(key, kept_to_bytes(new, event)))
-        decisions.current.append(_current(subject, evidence, new, policy))
-        decisions.items.append(Item(key, kept_to_bytes(new)))
+        kept = kept_to_bytes(new)
+        decisions.current.append(_current(subject, evidence, new, policy, kept=kept))
+        decisions.items.append(Item(key, kept))
     return decisions
 
 
@@ -121,16 +121,25 @@ def logged(event: ReputationChangeV1) -> LogRow:
 def _is_worth_keeping(before: ReputationState, after: ReputationState) -> bool:
     if after.at_ms - before.at_ms >= KEEP_EVERY_MS:
         return True
-    if replace(after, at_ms=0, standing=before.standing) != replace(before, at_ms=0):
-        return True
-    if before.standing.grade != after.standing.grade:
+    if _lasting(before) != _lasting(after):
         return True
     old, new = before.standing.score, after.standing.score
     return old != new if old is None or new is None else abs(old - new) >= SCORE_STEP
 
 
+def _lasting(state: ReputationState) -> tuple[object, ...]:
+    """Return everything of a state but its time and its score."""
+    return (
+        state.standing.grade,
+        state.recommendation,
+        state.is_judged,
+        state.better_grade,
+        state.better_from_ms,
+    )
+
+
 def _current(
-    subject: Subject, evidence: Evidence, state: ReputationState, policy: ReputationPolicy
+    subject: Subject, evidence: Evidence, state: ReputationState, policy: ReputationPolicy, *, kept: bytes
 ) -> CurrentRow:
     counts = evidence.counts("30d")
     rates = {
@@ -160,5 +169,5 @@ def _current(
         refusal_rate=rates["refusal"].rate,
         refusal_low=rates["refusal"].low,
         refusal_high=rates["refusal"].high,
-        state=json.dumps(state_to_plain(state)),
+        state=kept.decode(),
     )
