@@ -1,7 +1,11 @@
-"""The query that makes the evidence of `domain.reputation` of the rollups, for many sender domains at once.
+"""The queries that make the evidence of `domain.reputation` of the rollups, for many sender domains at once.
 
 The last hour and day are counted by minutes, what is longer by hours. The hour that runs counts as far as it is known:
 without it a domain that begins to send would be unknown until the hour is over.
+
+Three small queries and not one: the engine took half a second of processor to analyse their union, whatever it read.
+Parameters of all: `as_of` (seconds since 1970, a whole minute). A condition `which` on rollup rows selects subjects,
+`dimensions` make one; bounces by reason are counted without their pool, so by `ip_pool` all refusals are of one kind.
 """
 
 # ruff: noqa: S608 - names and numbers in the queries are ours; what comes from outside is a parameter.
@@ -13,15 +17,13 @@ from typing import Final, get_args
 from postloop.adapters.migration_render import Layout
 from postloop.domain.bounce import Reason
 from postloop.domain.providers import REPORTS_COMPLAINTS
-from postloop.domain.reputation import RefusalKind, WindowName, refusal_kind
+from postloop.domain.reputation import RefusalKind, refusal_kind
 from postloop.domain.reputation.counts import COUNT_NAMES
 from postloop.domain.reputation.windows import COMPLAINT_LAG_DAYS
 
 PAIR: Final = ("account_id", "sender_domain")
-WINDOWS: Final[tuple[WindowName, ...]] = ("1h", "24h", "7d", "30d", "recent")
 _AS_OF: Final = "toDateTime({as_of:UInt32}, 'UTC')"
 _MONTH: Final = f"{_AS_OF} - toIntervalDay(30)"
-_RECENT: Final = "{recent:UInt32}"
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -39,7 +41,7 @@ def _events(column: str) -> str:
 
 _REPORTING: Final = _listed(list(REPORTS_COMPLAINTS))
 _REPORTED: Final = f"sumIf(r.complaint_count, cube = 'domain' AND r.mailbox_provider IN ({_REPORTING}))"
-_COUNTED: Final[dict[str, str]] = {
+_MADE: Final[dict[str, str]] = {
     "send_count": _events("r.send_count - r.rejected_count - r.suppressed_count"),
     "content_refusal_count": _refusals("content"),
     "authentication_refusal_count": _refusals("authentication"),
@@ -47,34 +49,67 @@ _COUNTED: Final[dict[str, str]] = {
     "complaint_count": _REPORTED,
 }
 """How a count is made of rollup rows, where it is not the sum of the column of its name."""
-_COUNTED_BY_POOL: Final[dict[str, str]] = _COUNTED | {
+_MADE_BY_POOL: Final[dict[str, str]] = _MADE | {
     "content_refusal_count": "sumIf(r.refusal_count, 0)",
     "authentication_refusal_count": "sumIf(r.refusal_count, 0)",
     "standing_refusal_count": _events("r.refusal_count"),
 }
 
 
-def columns() -> tuple[str, ...]:
-    """Return the names of the columns behind the dimensions: each count of each window, then the peak."""
-    return (*(_named(window, name) for window in WINDOWS for name in COUNT_NAMES), "peak_reporting_count")
-
-
-def evidence_query(layout: Layout, *, which: str, dimensions: Sequence[str] = PAIR) -> str:
-    """Return the query for one row a subject: its dimensions, then `columns()`.
-
-    Args:
-        which: A condition on rollup rows that selects subjects.
-        dimensions: What makes a subject. Bounces by reason are counted without their pool: by `ip_pool` all refusals
-            are of one kind.
-
-    Parameters of the query: `as_of` (seconds since 1970, a whole minute), `recent` (outcomes that are representative).
-    """
-    dims = ", ".join(dimensions)
-    parts = " UNION ALL ".join(
-        (_minutes(layout, which, dims), _hours(layout, which, dims), _recent(layout, which, dims))
+def minute_query(layout: Layout, *, which: str, dimensions: Sequence[str] = PAIR) -> str:
+    """Return the query for one row a subject: its dimensions, then each of `COUNT_NAMES` of 1h, then of 24h."""
+    begin, counts = f"{_AS_OF} - toIntervalHour(24)", _sums(dimensions)
+    hour = [_since(sql, f"{_AS_OF} - toIntervalHour(1)") for sql in counts.values()]
+    return _query(
+        [*hour, *counts.values()],
+        f"{layout.readable('rollup_minute')} AS r WHERE {_rows(begin, 'toDate', which)}",
+        dimensions,
     )
-    summed = ", ".join(f"toInt64(greatest(sum(p.{name}), 0)) AS {name}" for name in columns())
-    return f"SELECT {dims}, {summed} FROM ({parts}) AS p GROUP BY {dims} ORDER BY {dims}"
+
+
+def hour_query(layout: Layout, *, which: str, dimensions: Sequence[str] = PAIR) -> str:
+    """Return the query for one row a subject: its dimensions, `COUNT_NAMES` of 7d, of 30d, and the peak.
+
+    The peak are the deliveries to providers that report complaints, of today and each of the days before that count,
+    on the largest of these days.
+    """
+    counts, today = _sums(dimensions), f"toDate({_AS_OF} - toIntervalSecond(1))"
+    week = [_since(sql, f"{_AS_OF} - toIntervalDay(7)") for sql in counts.values()]
+    by_day = (
+        f"sumIf(r.reporting_delivered_count, cube = 'domain' AND toDate(bucket) = {today} - {back})"
+        for back in range(COMPLAINT_LAG_DAYS + 1)
+    )
+    return _query(
+        [*week, *counts.values(), f"greatest({', '.join(by_day)})"],
+        f"{layout.readable('rollup_hour')} AS r WHERE {_rows(_MONTH, 'toMonday', which)}",
+        dimensions,
+    )
+
+
+def recent_query(layout: Layout, *, which: str, dimensions: Sequence[str] = PAIR) -> str:
+    """Return the query for one row a subject with as many outcomes in 30 days as are asked for, or more.
+
+    Its dimensions, then each of `COUNT_NAMES` of the newest whole days that have so many. Days are told apart only
+    here: for everybody that took four times as long as all the rest. Of the others all 30 days are recent.
+
+    Parameter: `recent` (outcomes that are representative) as well.
+    """
+    dims, counts = ", ".join(dimensions), _sums(dimensions)
+    source = f"{layout.readable('rollup_hour')} AS r WHERE {_rows(_MONTH, 'toMonday', which)}"
+    large = f"SELECT {dims} FROM {source} GROUP BY {dims} HAVING {_outcomes(counts)} >= {{recent:UInt32}}"
+    by_day = {name: f"day_{name}" for name in COUNT_NAMES}
+    listed = ", ".join(f"{counts[name]} AS {day}" for name, day in by_day.items())
+    days = (
+        f"SELECT {dims}, toDate(bucket) AS day, {listed} FROM {source} AND ({dims}) IN ({large}) "
+        f"GROUP BY {dims}, day"
+    )
+    # A day is needed as long as the newer ones have fewer outcomes than are asked for.
+    newer = (
+        f"sum({_outcomes(by_day)}) OVER (PARTITION BY {dims} ORDER BY day DESC "
+        "ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS newer"
+    )
+    recent = [f"sumIf({day}, newer < {{recent:UInt32}})" for day in by_day.values()]
+    return _query(recent, f"(SELECT *, {newer} FROM ({days}))", dimensions)
 
 
 def daily_query(layout: Layout, *, which: str = "1") -> str:
@@ -85,7 +120,7 @@ def daily_query(layout: Layout, *, which: str = "1") -> str:
 
     Parameters of the query: `from` and `to`, dates; the last one is excluded.
     """
-    sums = ", ".join(f"toInt64(greatest({_sum(name, '')}, 0)) AS {name}" for name in COUNT_NAMES)
+    sums = ", ".join(_counted(sql) for sql in _sums(PAIR).values())
     return (
         f"SELECT account_id, sender_domain, toDate(bucket) AS day, {sums} "
         f"FROM {layout.readable('rollup_hour')} AS r WHERE cube IN ('domain', 'bounce') "
@@ -95,75 +130,19 @@ def daily_query(layout: Layout, *, which: str = "1") -> str:
     )
 
 
-def _minutes(layout: Layout, which: str, dims: str) -> str:
-    """Return rows with the windows 1h and 24h, and nothing in the others."""
-    begin = f"{_AS_OF} - toIntervalHour(24)"
-    day = {name: _sum(name, dims) for name in COUNT_NAMES}
-    hour = {name: _sum_since(name, dims, f"{_AS_OF} - toIntervalHour(1)") for name in COUNT_NAMES}
-    made = {_named("24h", name): sql for name, sql in day.items()} | {
-        _named("1h", name): sql for name, sql in hour.items()
-    }
-    return (
-        f"SELECT {dims}, {_all_columns(made)} FROM {layout.readable('rollup_minute')} AS r "
-        f"WHERE {_rows(begin, 'toDate', which)} GROUP BY {dims}"
-    )
+def _query(counts: Sequence[str], source: str, dimensions: Sequence[str]) -> str:
+    dims = ", ".join(dimensions)
+    return f"SELECT {dims}, {', '.join(map(_counted, counts))} FROM {source} GROUP BY {dims} ORDER BY {dims}"
 
 
-def _hours(layout: Layout, which: str, dims: str) -> str:
-    """Return rows with the windows 7d and 30d, and with `recent` of those whose whole month it is."""
-    month = {name: _sum(name, dims) for name in COUNT_NAMES}
-    week = f"{_AS_OF} - toIntervalDay(7)"
-    made = {_named("30d", name): sql for name, sql in month.items()}
-    made |= {_named("7d", name): _sum_since(name, dims, week) for name in COUNT_NAMES}
-    is_all = f"{_outcomes(month)} < {_RECENT}"
-    made |= {_named("recent", name): f"if({is_all}, {sql}, 0)" for name, sql in month.items()}
-    made["peak_reporting_count"] = f"greatest({', '.join(_reporting_by_day())})"
-    return (
-        f"SELECT {dims}, {_all_columns(made)} FROM {layout.readable('rollup_hour')} AS r "
-        f"WHERE {_rows(_MONTH, 'toMonday', which)} GROUP BY {dims}"
-    )
-
-
-def _recent(layout: Layout, which: str, dims: str) -> str:
-    """Return rows with `recent` of the others: the newest days that suffice.
-
-    Days are told apart only here: doing so for everybody took four times as long as all the rest.
-    """
-    hours, rows = f"{layout.readable('rollup_hour')} AS r", _rows(_MONTH, "toMonday", which)
-    month = {name: _sum(name, dims) for name in COUNT_NAMES}
-    large = f"SELECT {dims} FROM {hours} WHERE {rows} GROUP BY {dims} HAVING {_outcomes(month)} >= {_RECENT}"
-    by_day = ", ".join(f"{sql} AS day_{name}" for name, sql in month.items())
-    days = (
-        f"SELECT {dims}, toDate(bucket) AS day, {by_day} FROM {hours} "
-        f"WHERE {rows} AND ({dims}) IN ({large}) GROUP BY {dims}, day"
-    )
-    # A day is needed as long as the newer ones have fewer outcomes than are asked for.
-    newer = (
-        f"sum({_outcomes({name: f'day_{name}' for name in COUNT_NAMES})}) OVER (PARTITION BY {dims} ORDER BY day DESC "
-        "ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS newer"
-    )
-    made = {_named("recent", name): f"sumIf(day_{name}, newer < {_RECENT})" for name in COUNT_NAMES}
-    return f"SELECT {dims}, {_all_columns(made)} FROM (SELECT *, {newer} FROM ({days})) GROUP BY {dims}"
+def _counted(sql: str) -> str:
+    """Return a sum of signed differences as a count: while rollups are repaired it can be below 0."""
+    return f"toInt64(greatest({sql}, 0))"
 
 
 def _outcomes(counts: Mapping[str, str]) -> str:
-    """Return how many outcomes there are."""
     names = ("delivered_count", "hard_bounce_count", "soft_bounce_count")
     return f"({' + '.join(counts[name] for name in names)})"
-
-
-def _reporting_by_day() -> list[str]:
-    """Return the deliveries to providers that report complaints, of today and each of the days before that count."""
-    today = f"toDate({_AS_OF} - toIntervalSecond(1))"
-    return [
-        f"sumIf(r.reporting_delivered_count, cube = 'domain' AND toDate(bucket) = {today} - {back})"
-        for back in range(COMPLAINT_LAG_DAYS + 1)
-    ]
-
-
-def _all_columns(made: Mapping[str, str]) -> str:
-    """Return the list of `columns()`: those that are made here, and nothing in the others."""
-    return ", ".join(f"{made.get(name, 'toInt64(0)')} AS {name}" for name in columns())
 
 
 def _rows(begin: str, day_of: str, which: str) -> str:
@@ -174,14 +153,11 @@ def _rows(begin: str, day_of: str, which: str) -> str:
     )
 
 
-def _sum(name: str, dims: str) -> str:
-    counted = _COUNTED_BY_POOL if "ip_pool" in dims else _COUNTED
-    return counted.get(name, _events(f"r.{name}"))
+def _sums(dimensions: Sequence[str]) -> dict[str, str]:
+    """Return how each count is made of rollup rows."""
+    made = _MADE_BY_POOL if "ip_pool" in dimensions else _MADE
+    return {name: made.get(name, _events(f"r.{name}")) for name in COUNT_NAMES}
 
 
-def _sum_since(name: str, dims: str, since: str) -> str:
-    return f"{_sum(name, dims)[:-1]} AND bucket >= {since})"
-
-
-def _named(window: str, name: str) -> str:
-    return f"w{window}_{name}"
+def _since(sql: str, begin: str) -> str:
+    return f"{sql[:-1]} AND bucket >= {begin})"

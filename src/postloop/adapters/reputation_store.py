@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, fields
 from datetime import UTC, date, datetime, time
 from itertools import groupby
-from types import MappingProxyType
 from typing import Any, Final
 
 import structlog
@@ -16,7 +15,9 @@ from clickhouse_connect.driver.client import Client
 from postloop.adapters.clickhouse import rows_of, translated
 from postloop.adapters.migration_render import Layout
 from postloop.adapters.migrations import layout_of
-from postloop.adapters.reputation_sql import PAIR, WINDOWS, daily_query, evidence_query
+from postloop.adapters.reputation_counts import Counted, evidence_of_counted
+from postloop.adapters.reputation_rows import CurrentRow, LogRow, Subject
+from postloop.adapters.reputation_sql import PAIR, daily_query, hour_query, minute_query, recent_query
 from postloop.contracts.fields import milliseconds
 from postloop.domain.errors import DataError
 from postloop.domain.reputation import (
@@ -24,15 +25,16 @@ from postloop.domain.reputation import (
     DailyCounts,
     Evidence,
     WindowCounts,
-    WindowName,
 )
 from postloop.domain.reputation.counts import COUNT_NAMES
 from postloop.settings import Settings
 
+__all__ = ["CurrentRow", "LogRow", "ReputationReader", "ReputationWriter", "Subject"]
+
 log = structlog.stdlib.get_logger("postloop.reputation")
 
-# Evidence takes about 4 KB a subject in Python: 20 MB a page.
-PAGE_SUBJECTS: Final = 5_000
+# Evidence takes about 4 KB a subject in Python: 40 MB a page.
+PAGE_SUBJECTS: Final = 10_000
 _MINUTE_S: Final = 60
 # A page is a stretch of the sorting key of the rollups, written so that the server uses the key: else every page would
 # read all rows again.
@@ -56,62 +58,6 @@ _SOME: Final = (
 )
 # Names travel in the address of the request.
 _SUBJECTS_AT_ONCE: Final = 200
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Subject:
-    """Whose reputation it is; `mailbox_provider` empty: with everybody."""
-
-    account_id: str
-    sender_domain: str
-    mailbox_provider: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CurrentRow:
-    """What is known of a subject, as table `reputation_current` holds it: the newest row counts.
-
-    Attributes:
-        score: None while unknown.
-        state: The state of the rules, as JSON.
-    """
-
-    account_id: str
-    sender_domain: str
-    mailbox_provider: str
-    owner_hash: int
-    at: datetime
-    score: float | None
-    grade: str
-    recommendation: str
-    outcome_count: int
-    complaint_rate: float | None
-    complaint_low: float
-    complaint_high: float
-    hard_bounce_rate: float | None
-    hard_bounce_low: float
-    hard_bounce_high: float
-    refusal_rate: float | None
-    refusal_low: float
-    refusal_high: float
-    state: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogRow:
-    """One change, as table `reputation_log` holds it. Grades are empty where there was none before."""
-
-    event_id: str
-    account_id: str
-    sender_domain: str
-    mailbox_provider: str
-    at: datetime
-    before_score: float | None
-    before_grade: str
-    after_score: float | None
-    after_grade: str
-    recommendation: str
-    factors: str
 
 
 class ReputationReader:
@@ -177,19 +123,17 @@ class ReputationReader:
         self, account_id: str, sender_domain: str, *, as_of: datetime
     ) -> list[tuple[str, str, Evidence]]:
         """Return (pool, its kind, evidence) of one pair; mail without a pool is in none."""
-        query = evidence_query(
-            self._layout, which=f"{_ONE} AND ip_pool != ''", dimensions=("ip_pool", "ip_pool_kind")
-        )
-        said = {"account": account_id, "domain": sender_domain, "as_of": _minute(as_of)}
-        rows = self._rows(query, {**said, "recent": self._representative_count})
-        return [(str(row[0]), str(row[1]), _evidence(row[2:])) for row in rows]
+        said, dimensions = {"account": account_id, "domain": sender_domain}, ("ip_pool", "ip_pool_kind")
+        return [
+            (pool, kind, evidence_of_counted(counts, self._representative_count))
+            for (pool, kind), counts in self._counted(f"{_ONE} AND ip_pool != ''", as_of, said, dimensions)
+        ]
 
     def of_everybody(self, sender_domain: str, *, as_of: datetime) -> Evidence:
         """Return the evidence of a sender domain over all accounts that use it."""
-        query = evidence_query(self._layout, which=_DOMAIN, dimensions=("sender_domain",))
-        said = {"domain": sender_domain, "as_of": _minute(as_of), "recent": self._representative_count}
-        rows = self._rows(query, said)
-        return _evidence(rows[0][1:]) if rows else Evidence({})
+        for _, counts in self._counted(_DOMAIN, as_of, {"domain": sender_domain}, ("sender_domain",)):
+            return evidence_of_counted(counts, self._representative_count)
+        return Evidence({})
 
     def _pages(
         self, subjects: str, which: str, as_of: datetime, said: dict[str, Any]
@@ -225,16 +169,35 @@ class ReputationReader:
     def _evidence(
         self, which: str, as_of: datetime, said: dict[str, Any], dimensions: Sequence[str]
     ) -> list[tuple[Subject, Evidence]]:
-        query = evidence_query(self._layout, which=which, dimensions=dimensions)
-        known = {**said, "as_of": _minute(as_of), "recent": self._representative_count}
+        """Return the evidence of pairs, or of pairs with a provider; what cannot be is left out and told."""
         found = []
-        for row in self._rows(query, known):
-            subject = Subject(*row[: len(dimensions)])
+        for names, counts in self._counted(which, as_of, said, dimensions):
+            subject = Subject(*names)
             try:
-                found.append((subject, _evidence(row[len(dimensions) :])))
+                found.append((subject, evidence_of_counted(counts, self._representative_count)))
             except DataError as error:  # rollups that are being repaired: the next look sees them whole
                 log.warning("evidence_unreadable", sender_domain=subject.sender_domain, reason=str(error))
         return found
+
+    def _counted(
+        self, which: str, as_of: datetime, said: dict[str, Any], dimensions: Sequence[str]
+    ) -> Iterator[tuple[tuple[Any, ...], Counted]]:
+        """Yield each subject with what the three queries counted of it."""
+        known = {**said, "as_of": _minute(as_of)}
+        asked: dict[str, Any] = {"which": which, "dimensions": dimensions}
+        by_hour = self._by_subject(hour_query(self._layout, **asked), known, dimensions)
+        by_minute = self._by_subject(minute_query(self._layout, **asked), known, dimensions)
+        recent = self._by_subject(
+            recent_query(self._layout, **asked), known | {"recent": self._representative_count}, dimensions
+        )
+        for names in sorted(by_hour.keys() | by_minute.keys()):
+            yield names, Counted(by_hour.get(names), by_minute.get(names), recent.get(names))
+
+    def _by_subject(
+        self, query: str, said: dict[str, Any], dimensions: Sequence[str]
+    ) -> dict[tuple[Any, ...], tuple[int, ...]]:
+        width = len(dimensions)
+        return {row[:width]: row[width:] for row in self._rows(query, said)}
 
     def daily(
         self, from_day: date, to_day: date, *, subject: Subject | None = None
@@ -316,21 +279,6 @@ class ReputationWriter:
 
 _CURRENT_NAMES: Final = tuple(field.name for field in fields(CurrentRow))
 _LOG_NAMES: Final = tuple(field.name for field in fields(LogRow))
-_WIDTH: Final = len(COUNT_NAMES)
-_NOTHING: Final = (0,) * _WIDTH
-_NO_COUNTS: Final = WindowCounts()
-
-
-def _evidence(row: Sequence[int]) -> Evidence:
-    """Return the evidence of a row. Windows that count the same are one object: those of most senders are."""
-    made: dict[tuple[int, ...], WindowCounts] = {_NOTHING: _NO_COUNTS}
-    windows: dict[WindowName, WindowCounts] = {}
-    for place, window in enumerate(WINDOWS):
-        counts = tuple(row[place * _WIDTH : (place + 1) * _WIDTH])
-        if counts not in made:
-            made[counts] = WindowCounts(**dict(zip(COUNT_NAMES, counts, strict=True)))
-        windows[window] = made[counts]
-    return Evidence(MappingProxyType(windows), peak_reporting_count=row[-1])
 
 
 def _day(day: date, counts: Sequence[int]) -> DailyCounts:
