@@ -12,6 +12,9 @@ _WIDTH: Final = len(COUNT_NAMES)
 _NOTHING: Final = (0,) * _WIDTH
 _NO_MINUTES: Final = _NOTHING * 2
 _NO_HOURS: Final = (*_NO_MINUTES, 0)
+_OUTCOMES: Final = tuple(
+    _WIDTH + COUNT_NAMES.index(name) for name in ("delivered_count", "hard_bounce_count", "soft_bounce_count")
+)
 _NO_COUNTS: Final = WindowCounts()
 
 
@@ -21,6 +24,11 @@ class Counted(NamedTuple):
     by_hour: tuple[int, ...] | None
     by_minute: tuple[int, ...] | None
     recent: tuple[int, ...] | None
+
+
+def outcomes_of(by_hour: tuple[int, ...]) -> int:
+    """Return the outcomes of 30 days."""
+    return sum(by_hour[place] for place in _OUTCOMES)
 
 
 def evidence_of_counted(counted: Counted, representative_count: int) -> Evidence:

@@ -15,7 +15,7 @@ from clickhouse_connect.driver.client import Client
 from postloop.adapters.clickhouse import rows_of, translated
 from postloop.adapters.migration_render import Layout
 from postloop.adapters.migrations import layout_of
-from postloop.adapters.reputation_counts import Counted, evidence_of_counted
+from postloop.adapters.reputation_counts import Counted, evidence_of_counted, outcomes_of
 from postloop.adapters.reputation_rows import CurrentRow, LogRow, Subject
 from postloop.adapters.reputation_sql import PAIR, daily_query, hour_query, minute_query, recent_query
 from postloop.contracts.fields import milliseconds
@@ -46,14 +46,16 @@ _UP_TO: Final = (
     "(account_id < {last_account:String} "
     "OR account_id = {last_account:String} AND sender_domain <= {last_domain:String})"
 )
+# The domain once more by itself: that is looked up once a value of the column, a pair once a row.
 _NEWS: Final = (
-    "(account_id, sender_domain) IN (SELECT account_id, sender_domain FROM {events} "
-    "WHERE stored_at >= fromUnixTimestamp64Milli({{since:Int64}}, 'UTC'))"
+    "sender_domain IN (SELECT sender_domain FROM {stored}) "
+    "AND (account_id, sender_domain) IN (SELECT account_id, sender_domain FROM {stored})"
 )
+_STORED: Final = "{events} WHERE stored_at >= fromUnixTimestamp64Milli({{since:Int64}}, 'UTC')"
 _ONE: Final = "account_id = {account:String} AND sender_domain = {domain:String}"
 _DOMAIN: Final = "sender_domain = {domain:String}"
 _SOME: Final = (
-    "(account_id, sender_domain) IN (SELECT pair.1, pair.2 FROM "
+    "sender_domain IN {domains:Array(String)} AND (account_id, sender_domain) IN (SELECT pair.1, pair.2 FROM "
     "(SELECT arrayJoin(arrayZip({accounts:Array(String)}, {domains:Array(String)})) AS pair))"
 )
 # Names travel in the address of the request.
@@ -81,7 +83,7 @@ class ReputationReader:
         self._layout: Layout = layout_of(settings)
         self._representative_count = representative_count
         self._page_subjects = page_subjects
-        self._news = _NEWS.format(events=self._layout.readable("events"))
+        self._stored = _STORED.format(events=self._layout.readable("events"))
 
     def all_evidence(self, as_of: datetime) -> Iterator[list[tuple[Subject, Evidence]]]:
         """Yield pages with the evidence of every pair of account and sender domain of the last 30 days."""
@@ -94,9 +96,8 @@ class ReputationReader:
 
     def news(self, as_of: datetime, *, since: datetime) -> Iterator[list[tuple[Subject, Evidence]]]:
         """Yield pages with the evidence of those of whom events were stored since a moment."""
-        stored = "stored_at >= fromUnixTimestamp64Milli({since:Int64}, 'UTC')"
-        subjects = f"{self._layout.readable('events')} WHERE {stored}"
-        yield from self._pages(subjects, self._news, as_of, {"since": milliseconds(since)})
+        which = _NEWS.format(stored=self._stored)
+        yield from self._pages(self._stored, which, as_of, {"since": milliseconds(since)})
 
     def evidence_of(
         self, account_id: str | None, sender_domain: str, *, as_of: datetime, by_provider: bool = False
@@ -187,9 +188,10 @@ class ReputationReader:
         asked: dict[str, Any] = {"which": which, "dimensions": dimensions}
         by_hour = self._by_subject(hour_query(self._layout, **asked), known, dimensions)
         by_minute = self._by_subject(minute_query(self._layout, **asked), known, dimensions)
-        recent = self._by_subject(
-            recent_query(self._layout, **asked), known | {"recent": self._representative_count}, dimensions
-        )
+        recent: dict[tuple[Any, ...], tuple[int, ...]] = {}
+        if any(outcomes_of(counts) >= self._representative_count for counts in by_hour.values()):
+            known["recent"] = self._representative_count
+            recent = self._by_subject(recent_query(self._layout, **asked), known, dimensions)
         for names in sorted(by_hour.keys() | by_minute.keys()):
             yield names, Counted(by_hour.get(names), by_minute.get(names), recent.get(names))
 
