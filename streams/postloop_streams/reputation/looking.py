@@ -285,6 +285,7 @@ def _silent(store: PartitionStore, seen: set[Subject]) -> list[Subject]:
         after = page[-1][0]
         for key, value in page:
             subject = Subject(*split_key(key))
-            if subject not in seen and kept_from_bytes(value)[0].standing.grade != "unknown":
+            is_judged = subject.mailbox_provider or kept_from_bytes(value)[0].standing.grade != "unknown"
+            if subject not in seen and is_judged:
                 silent.append(subject)
     return silent

@@ -11,11 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postloop.adapters.blocklist_policy import recipient_hash
-from postloop.adapters.partition_store import PartitionStore
+from postloop.adapters.partition_store import Item, PartitionStore
 from postloop.adapters.reputation_store import Subject
-from postloop.contracts.reputation import KEY_PREFIX, kept_from_bytes, state_key
+from postloop.contracts.reputation import KEY_PREFIX, kept_from_bytes, kept_to_bytes, state_key
 from postloop.domain.intervals import corrected_wilson
-from postloop.domain.reputation import DEFAULT_REPUTATION_POLICY, Evidence, WindowCounts, evidence_of
+from postloop.domain.reputation import (
+    DAY_MS,
+    DEFAULT_REPUTATION_POLICY,
+    Evidence,
+    ReputationState,
+    WindowCounts,
+    evidence_of,
+)
 from postloop_streams.reputation.deciding import KEEP_EVERY_MS, Decisions, decide, left_over, owner_of
 
 NOW_MS = 1_790_000_000_000
@@ -75,14 +82,43 @@ def test_a_score_that_hardly_moves_is_not_written(store: PartitionStore) -> None
 def test_a_verdict_with_one_provider_says_so_and_stands_beside_that_of_the_domain(
     store: PartitionStore,
 ) -> None:
-    at_yahoo = Subject("acme", "mail.acme.example", "yahoo")
     judged(store, mail())
-    (change,) = judged(store, mail(complaint_count=50), subject=at_yahoo).changes
+    (change,) = judged(store, mail(complaint_count=50), subject=AT_YAHOO).changes
     assert change.mailbox_provider == "yahoo"
     assert judged(store, mail(), now_ms=NOW_MS + 1).changes == []
     whole = judged(store, mail(complaint_count=50), now_ms=NOW_MS + 2).changes[0]
     assert whole.mailbox_provider is None
     assert whole.event_id != change.event_id
+
+
+AT_YAHOO = Subject("acme", "mail.acme.example", "yahoo")
+
+
+def test_a_fall_with_a_provider_is_told_only_where_the_domain_is_better(store: PartitionStore) -> None:
+    bad = mail(complaint_count=50)
+    judged(store, bad)
+    decisions = judged(store, bad, subject=AT_YAHOO, now_ms=NOW_MS + 1)
+    assert decisions.changes == []
+    assert [row.grade for row in decisions.current] == ["bad"]
+    assert judged(store, bad, subject=AT_YAHOO, now_ms=NOW_MS + 2).items == []
+
+    store.apply(
+        [Item(state_key("acme", "mail.acme.example"), kept_to_bytes(ReputationState(is_judged=True)))]
+    )
+    judged(store, mail(), now_ms=NOW_MS + 3)
+    (change,) = judged(store, bad, subject=AT_YAHOO, now_ms=NOW_MS + 4).changes
+    assert (change.mailbox_provider, change.before, change.after.grade) == ("yahoo", None, "bad")
+    assert judged(store, bad, subject=AT_YAHOO, now_ms=NOW_MS + 5).changes == []
+
+
+def test_a_rise_with_a_provider_is_told_however_the_domain_is(store: PartitionStore) -> None:
+    judged(store, mail())
+    judged(store, mail(complaint_count=50), subject=AT_YAHOO)
+    judged(store, mail(complaint_count=50), now_ms=NOW_MS + 1)
+    told = []
+    for day in range(20):
+        told += judged(store, mail(), subject=AT_YAHOO, now_ms=NOW_MS + 2 + day * DAY_MS).changes
+    assert [change.after.grade for change in told] == ["high"]
 
 
 def test_what_was_meant_and_perhaps_not_told_is_told_the_same_once(store: PartitionStore) -> None:

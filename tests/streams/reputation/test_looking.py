@@ -16,7 +16,7 @@ from postloop.adapters.health_server import HealthState
 from postloop.adapters.metrics import ReputationMetrics
 from postloop.adapters.partition_store import Item, PartitionStore
 from postloop.adapters.reputation_store import CurrentRow, LogRow, Subject
-from postloop.contracts.reputation import ReputationChangeV1
+from postloop.contracts.reputation import ReputationChangeV1, state_key
 from postloop.domain.reputation import DEFAULT_REPUTATION_POLICY, Evidence, WindowCounts, evidence_of
 from postloop_streams.reputation.deciding import owner_of
 from postloop_streams.reputation.looking import Found, Watcher
@@ -185,16 +185,18 @@ async def test_a_sender_that_is_always_in_the_news_is_judged_with_its_providers_
 async def test_who_sends_nothing_any_more_becomes_unknown(tmp_path: Path) -> None:
     evidences = Evidences()
     at_yahoo = Subject("acme", "a.example", "yahoo")
-    evidences.all[SENDER] = mail(10_000, complaints=50)
+    evidences.all[SENDER] = mail(10_000)
     evidences.with_provider[at_yahoo] = mail(9_000, complaints=50)
     async with working(tmp_path, evidences) as outlet:
         await outlet.until(lambda: len(outlet.current) == 2)
     evidences.all.clear()
     async with working(tmp_path, evidences) as later:
         await later.until(lambda: len(later.current) == 2)
-    for outcome, grade in ((outlet, "bad"), (later, "unknown")):
-        assert {outcome.current[one].grade for one in (SENDER, at_yahoo)} == {grade}
+    assert [outlet.current[one].grade for one in (SENDER, at_yahoo)] == ["high", "bad"]
+    assert [later.current[one].grade for one in (SENDER, at_yahoo)] == ["unknown", "unknown"]
     assert [change.after.grade for change in later.changes] == ["unknown", "unknown"]
+    kept = {key for key, value in later.kept.items() if value is not None}
+    assert kept == {state_key("acme", "a.example")}
 
 
 async def test_an_outage_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
