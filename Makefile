@@ -19,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: run test test-kafka test-long bench lint types imports check wheel lock clean help
+.PHONY: run test test-browser test-kafka test-long bench lint types imports check wheel lock clean help
 
 ## Run
 
@@ -28,11 +28,14 @@ run: $(VENV)/.run-ready  ## start broker, ClickHouse and workers on this machine
 
 ## Test
 
-test: $(VENV)/.dev-ready  ## all tests but the long forms, on the embedded broker
-	$(PYTEST) -n $(TEST_WORKERS) -m "not slow and not kafka" $(ARGS)
+test: $(VENV)/.dev-ready  ## all tests but the long forms and those in a browser, on the embedded broker
+	$(PYTEST) -n $(TEST_WORKERS) -m "not slow and not kafka and not browser" $(ARGS)
+
+test-browser: $(VENV)/.dev-ready  ## the status page in Chromium (needs the program chromium)
+	$(PYTEST) -m browser $(ARGS)
 
 test-kafka: $(VENV)/.dev-ready  ## the integration tests on Apache Kafka (needs Java 17 and Maven)
-	POSTLOOP_TEST_BROKER=kafka $(PYTEST) -n $(TEST_WORKERS) -m "integration and not slow" $(ARGS)
+	POSTLOOP_TEST_BROKER=kafka $(PYTEST) -n $(TEST_WORKERS) -m "integration and not slow and not browser" $(ARGS)
 
 test-long: $(VENV)/.dev-ready  ## the long forms: more kills, more events, memory over a million events
 	POSTLOOP_TEST_LONG=1 $(PYTEST) -m "(slow or exactness) and not kafka" $(ARGS)
@@ -72,7 +75,7 @@ clean:  ## remove what was built and cached; keeps $(VENV) and the data of `make
 help:  ## this list
 	@awk 'BEGIN { FS = ":.*##" } \
 		/^## / { printf "\n%s\n", substr($$0, 4) } \
-		/^[a-z-]+:.*##/ { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+		/^[a-z-]+:.*##/ { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # Set-up. A stamp is older than a lock that changed, and only then is anything installed again.
 

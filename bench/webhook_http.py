@@ -6,23 +6,20 @@ The receiver is a process of its own that answers 200 without reading more than 
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import resource
 import statistics
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from time import perf_counter
 
 from aiohttp import ClientSession, TCPConnector
 
+from bench.webhooks.receiver import receiving
 from postloop.adapters.webhook_http import WebhookSender
 from postloop.adapters.webhook_keys import generate_secret, signer_of
 from postloop.adapters.webhook_line import Destination
 from postloop.domain.webhook.addresses import parse_networks
 from postloop.domain.webhook.target import parse_target
-
-_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
 
 
 @dataclass(frozen=True)
@@ -47,15 +44,9 @@ class Figures:
 
 def measure(*, count: int, rounds: int, concurrency: int, endpoints: int, body_bytes: int) -> Figures:
     """Measure `rounds` turns of `count` deliveries each."""
-    ours, theirs = multiprocessing.Pipe()
-    receiver = multiprocessing.get_context("spawn").Process(target=_receive, args=(theirs,), daemon=True)
-    receiver.start()
-    try:
-        port = int(ours.recv())
-        done = asyncio.run(_rounds(port, count, rounds, concurrency, endpoints, body_bytes))
-    finally:
-        receiver.terminate()
-        receiver.join()
+    with receiving() as receiver:
+        url = receiver.url("/hook")
+        done = asyncio.run(_rounds(url, count, rounds, concurrency, endpoints, body_bytes))
     return Figures(
         rounds=done,
         bare_per_s=statistics.median(r.bare_per_s for r in done),
@@ -65,10 +56,9 @@ def measure(*, count: int, rounds: int, concurrency: int, endpoints: int, body_b
 
 
 async def _rounds(
-    port: int, count: int, rounds: int, concurrency: int, endpoints: int, body_bytes: int
+    url: str, count: int, rounds: int, concurrency: int, endpoints: int, body_bytes: int
 ) -> list[Round]:
     body = b'{"type":"email.bounced","data":"' + b"x" * (body_bytes - 34) + b'"}'
-    url = f"http://127.0.0.1:{port}/hook"
     done = []
     async with ClientSession(connector=TCPConnector(limit=0)) as session, WebhookSender() as sender:
         bare = _bare(session, url, body)
@@ -130,32 +120,3 @@ async def _timed(post: Post, count: int, concurrency: int) -> tuple[float, float
 def _cpu_s() -> float:
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime
-
-
-class _Receiver(asyncio.Protocol):
-    """Answers a request when its headers and as many bytes as they announce are there."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._data = b""
-
-    def data_received(self, data: bytes) -> None:
-        self._data += data
-        while (end := self._data.find(b"\r\n\r\n")) >= 0:
-            head = self._data[:end].lower()
-            size = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
-            if len(self._data) < end + 4 + size:
-                return
-            self._data = self._data[end + 4 + size :]
-            self._transport.write(_ANSWER)
-
-
-def _receive(told: Connection) -> None:
-    asyncio.run(_serve(told))
-
-
-async def _serve(told: Connection) -> None:
-    server = await asyncio.get_running_loop().create_server(_Receiver, "127.0.0.1", 0)
-    told.send(server.sockets[0].getsockname()[1])
-    await server.serve_forever()

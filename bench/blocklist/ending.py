@@ -14,9 +14,9 @@ from bench.blocklist.arrivals import Arrivals
 from bench.blocklist.events import address, hard_bounces
 from bench.blocklist.restart import load_changelog
 from bench.blocklist.throughput import PARTITIONS, Say, load, nothing, told
-from bench.blocklist.worker import Place, running
 from bench.latency import Latency, summarize
 from bench.processes import BenchError
+from bench.worker import Place, running
 from bench.workload import Record
 from postloop.contracts.blocklist import BlocklistExpireV1
 from postloop.domain.blocklist import DEFAULT_POLICY

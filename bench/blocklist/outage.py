@@ -13,7 +13,7 @@ from typing import Final
 from bench import stack
 from bench.blocklist.events import mail
 from bench.blocklist.throughput import PARTITIONS, READY_S, Say, load, nothing
-from bench.blocklist.worker import Place, Worker, running
+from bench.worker import Place, Worker, running
 from bench.workload import Record
 
 OUTAGE_MINUTES: Final = 10
@@ -91,7 +91,7 @@ def _play(
         until_s = time.monotonic() + minute_s
         is_out = number < _BEFORE_MINUTES + OUTAGE_MINUTES
         records = list(_minute(number, started_at, per_minute, random, "out" if is_out else "usual"))
-        refused += sum(b"out-" in record.key for record in records if record.kind == "bounce")
+        refused += sum(b"out-" in record.key for record in records if record.event_type == "bounce")
         load(brokers, records)
         say(number)
         time.sleep(max(0.0, until_s - time.monotonic()))

@@ -17,7 +17,7 @@ from kafka import KafkaConsumer, OffsetAndMetadata, TopicPartition
 from bench import stack
 from bench.blocklist.entries import changelog, made_entries
 from bench.blocklist.throughput import PARTITIONS, Say, nothing
-from bench.blocklist.worker import Place, Worker, running
+from bench.worker import Place, Worker, running
 from postloop.adapters.blocklist_journal import BlocklistJournal
 from postloop.adapters.blocklist_store import BlocklistWriter
 from postloop.contracts.blocklist_state import entry_key

@@ -12,8 +12,8 @@ from typing import Final
 from bench import stack
 from bench.blocklist.events import deliveries, hard_bounces
 from bench.blocklist.pacing import paced
-from bench.blocklist.worker import Place, Worker, running
 from bench.meter import Sampler, cpu_between
+from bench.worker import Place, Worker, running
 from bench.workload import Record
 
 PARTITIONS: Final = 4

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from bench import stack
 from bench.blocklist.arrivals import Arrivals
-from bench.blocklist.events import address, hard_bounces
+from bench.blocklist.events import address, deliveries, hard_bounces
 from bench.blocklist.throughput import PARTITIONS, READY_S, Say, nothing
-from bench.blocklist.worker import Place, running
 from bench.latency import Latency, summarize
 from bench.processes import BenchError
 from bench.steady import Placed, steady_load
+from bench.worker import Place, running
+from bench.workload import Record
 from postloop.domain.event_types import BLOCKLIST_INSERT_TOPIC
 
-# Every twentieth address is looked for in ClickHouse: a query for all of them would be most of what is measured.
-_PROBED: Final = 20
-_LOOK_S: Final = 0.05
+# So many addresses a second are looked for in ClickHouse, and so often: a query for all of them, or one at every
+# moment, would be most of what is measured.
+_PROBED_PER_S: Final = 20
+_LOOK_S: Final = 0.1
 _WARM_UP_S: Final = 3
 _LAST_S: Final = 60.0
 
@@ -58,8 +61,13 @@ def _quoted(recipients: Iterable[str]) -> str:
     return ",".join(f"'{recipient}'" for recipient in recipients)
 
 
-def measure_visible(rate_per_s: int, seconds: int, directory: Path, *, say: Say = nothing) -> Visible:
-    """Produce hard bounces of addresses that differ at a steady rate, and watch them become blocks.
+def measure_visible(
+    rate_per_s: int, seconds: int, directory: Path, *, every: int = 1, say: Say = nothing
+) -> Visible:
+    """Produce events of addresses that differ at a steady rate, and watch the hard bounces among them become blocks.
+
+    Args:
+        every: So manieth event is a hard bounce, the others are deliveries.
 
     Raises:
         BenchError: Not all of them did.
@@ -71,20 +79,27 @@ def measure_visible(rate_per_s: int, seconds: int, directory: Path, *, say: Say 
         Arrivals(brokers, BLOCKLIST_INSERT_TOPIC, partitions=PARTITIONS) as arrivals,
     ):
         worker.wait_ready(timeout_s=READY_S)
-        warm_up = _WARM_UP_S * rate_per_s
-        count = warm_up + rate_per_s * seconds
+        warm_up = _WARM_UP_S * rate_per_s // every
+        count = (_WARM_UP_S + seconds) * rate_per_s // every
+        probed_every = max(1, rate_per_s // every // _PROBED_PER_S)
         produced: dict[str, float] = {}
+        probed: list[str] = []
         probes = Probes(store)
 
         def note(placed: Placed) -> None:
-            produced[address("new", placed.number)] = placed.at
+            number, rest = divmod(placed.number, every)
+            if rest == 0:
+                produced[address("new", number)] = placed.at
+                if number % probed_every == 0:
+                    probed.append(address("new", number))
 
-        records = list(hard_bounces("new", count, at=datetime.now(UTC), partitions=PARTITIONS))
-        with steady_load(records, brokers=brokers, rate_per_s=rate_per_s, on_placed=note) as load:
+        with steady_load(
+            list(_mixed(count, every)), brokers=brokers, rate_per_s=rate_per_s, on_placed=note
+        ) as load:
             deadline_s = time.monotonic() + seconds + _WARM_UP_S + _LAST_S
-            while not _is_over(load.is_over, count, produced, arrivals, probes):
+            while not (load.is_over and len(arrivals.first) >= count and len(probes.found) >= len(probed)):
                 say(len(arrivals.first))
-                probes.look(_probed(produced))
+                probes.look(list(probed))
                 if time.monotonic() > deadline_s:
                     raise BenchError(f"{len(arrivals.first)} of {count} bounces were published in time")
                 time.sleep(_LOOK_S)
@@ -98,13 +113,10 @@ def measure_visible(rate_per_s: int, seconds: int, directory: Path, *, say: Say 
     )
 
 
-def _is_over(
-    is_produced: bool, count: int, produced: dict[str, float], arrivals: Arrivals, probes: Probes
-) -> bool:
-    if not is_produced or len(arrivals.first) < count:
-        return False
-    return all(name in probes.found for name in _probed(produced))
-
-
-def _probed(produced: dict[str, float]) -> list[str]:
-    return list(produced)[::_PROBED]
+def _mixed(count: int, every: int) -> Iterator[Record]:
+    """Yield `count` hard bounces, each followed by deliveries to others."""
+    at = datetime.now(UTC)
+    others = deliveries("ok", count * (every - 1), at=at, partitions=PARTITIONS)
+    for bounce in hard_bounces("new", count, at=at, partitions=PARTITIONS):
+        yield bounce
+        yield from islice(others, every - 1)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -14,11 +12,9 @@ from bench.blocklist.asking import measure_client
 from bench.blocklist.ending import measure_endings
 from bench.blocklist.outage import measure_outage
 from bench.blocklist.restart import measure_restarts
-from bench.blocklist.throughput import Say, measure_deliveries, measure_inserts
+from bench.blocklist.throughput import measure_deliveries, measure_inserts
 from bench.blocklist.visible import measure_visible
-from bench.cli.common import JsonFile, Timeout, Workplace, stop, workplace, write
-from bench.latency import Latency
-from postloop.domain.errors import PostloopError
+from bench.cli.common import JsonFile, Timeout, latency_line, part, write
 
 app = typer.Typer(no_args_is_help=True, help="The blocklist: docs/blocklist.md explains the figures.")
 
@@ -35,7 +31,7 @@ def insert(
     json_file: JsonFile = None,
 ) -> None:
     """Hard bounces of addresses that differ -> entries a second: python -m bench blocklist insert"""
-    with _part("inserted", entries) as (place, say):
+    with part("inserted", entries) as (place, say):
         found = measure_inserts(entries, place.directory, timeout_s=timeout_s, say=say)
     place.say(
         f"{found.entries:,} entries: {found.entries_per_s:,.0f} a second, {found.stored_per_s:,.0f} a second "
@@ -53,7 +49,7 @@ def deliveries(
     json_file: JsonFile = None,
 ) -> None:
     """What deliveries to addresses that are not listed cost: python -m bench blocklist deliveries"""
-    with _part("deliveries", rate * seconds) as (place, say):
+    with part("deliveries", rate * seconds) as (place, say):
         found = measure_deliveries(rate, seconds, place.directory, timeout_s=timeout_s, say=say)
     place.say(
         f"{found.rate_per_s:,.0f} deliveries a second: {found.core_share:.2f} of a core (idle "
@@ -64,15 +60,16 @@ def deliveries(
 
 @app.command()
 def visible(
-    rate: Annotated[int, typer.Option(min=1, help="Hard bounces a second.")] = 1000,
+    rate: Annotated[int, typer.Option(min=1, help="Events a second.")] = 1000,
+    every: Annotated[int, typer.Option(min=1, help="So manieth is a hard bounce, the rest deliveries.")] = 1,
     seconds: Annotated[int, typer.Option(min=2, help="How long.")] = 30,
     json_file: JsonFile = None,
 ) -> None:
     """A hard bounce -> its event, and its row in ClickHouse: python -m bench blocklist visible"""
-    with _part("published", (3 + seconds) * rate) as (place, say):
-        found = measure_visible(rate, seconds, place.directory, say=say)
-    place.say(f"blocklist.insert: {_line(found.published)}")
-    place.say(f"v_blocklist_active: {_line(found.in_clickhouse)}")
+    with part("published", (3 + seconds) * rate // every) as (place, say):
+        found = measure_visible(rate, seconds, place.directory, every=every, say=say)
+    place.say(f"blocklist.insert: {latency_line(found.published)}")
+    place.say(f"v_blocklist_active: {latency_line(found.in_clickhouse)}")
     _write(json_file, "visible", found)
 
 
@@ -84,7 +81,7 @@ def outage(
 ) -> None:
     """A provider refuses everybody for ten minutes, without and with the guard: python -m bench blocklist outage"""
     both = []
-    with _part("minutes", 83) as (place, say):
+    with part("minutes", 83) as (place, say):
         for found in measure_outage(per_minute, place.directory, minute_s=minute_s, say=say):
             place.say(
                 f"guard {'on' if found.is_guarded else 'off'}: {found.refused:,} refused, {found.inserted:,} inserted, "
@@ -103,7 +100,7 @@ def restart(
 ) -> None:
     """Start on a changelog, on files, on ClickHouse: python -m bench blocklist restart --entries 5000000"""
     seen = []
-    with _part("loaded", entries) as (place, say):
+    with part("loaded", entries) as (place, say):
         for found in measure_restarts(entries, place.directory, timeout_s=timeout_s, say=say):
             seen.append(found)
             place.say(
@@ -124,11 +121,11 @@ def expire(
 ) -> None:
     """How late leases end, also after a kill: python -m bench blocklist expire --entries 1000000"""
     seen = []
-    with _part("done", entries) as (place, say):
+    with part("done", entries) as (place, say):
         for found in measure_endings(entries, spread, at_once, place.directory, timeout_s=timeout_s, say=say):
             seen.append(found)
             since = f", after ready ({found.ready_s:.1f} s)" if found.ready_s else ""
-            place.say(f"{found.case}, among {found.among:,}{since}: {_line(found.late)}")
+            place.say(f"{found.case}, among {found.among:,}{since}: {latency_line(found.late)}")
     _write(json_file, "expire", seen)
 
 
@@ -139,7 +136,7 @@ def client(
     json_file: JsonFile = None,
 ) -> None:
     """What a sender pays for its list: python -m bench blocklist client --entries 1000000"""
-    with _part("loaded", entries) as (place, say):
+    with part("loaded", entries) as (place, say):
         found = measure_client(entries, place.directory, timeout_s=timeout_s, say=say)
     place.say(
         f"{found.entries:,} entries: ready after {found.ready_s:.1f} s, {found.bytes_per_entry:.1f} bytes an entry; "
@@ -147,29 +144,6 @@ def client(
         f"longest {found.longest_us:,.0f} us), allowed_many {found.many_per_s:,.0f} a second"
     )
     _write(json_file, "client", found)
-
-
-@contextmanager
-def _part(what: str, total: int) -> Iterator[tuple[Workplace, Say]]:
-    """Yield a workplace and what moves its bar.
-
-    Raises:
-        Exit: Code 3, with the reason, when the part failed.
-    """
-    with workplace() as place:
-        task = place.bar.add_task(what, total=total)
-        move: Callable[[int], None] = lambda done: place.bar.update(task, completed=done)  # noqa: E731
-        try:
-            yield place, move
-        except PostloopError as error:
-            raise stop(str(error), code=3) from None
-
-
-def _line(latency: Latency) -> str:
-    return (
-        f"p50 {latency.p50_ms:,.0f} ms, p95 {latency.p95_ms:,.0f} ms, p99 {latency.p99_ms:,.0f} ms, "
-        f"longest {latency.longest_ms:,.0f} ms ({latency.count:,})"
-    )
 
 
 def _write(json_file: Any, part: str, found: Any) -> None:

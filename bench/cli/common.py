@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,6 +15,9 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from bench.latency import Latency
+from postloop.domain.errors import PostloopError
 
 # Wide enough for the table where the output is a file.
 out = Console(width=None if sys.stdout.isatty() else 140)
@@ -55,6 +58,30 @@ def workplace() -> Iterator[Workplace]:
         Progress(*columns, console=err, transient=True) as bar,
     ):
         yield Workplace(Path(directory), bar)
+
+
+@contextmanager
+def part(what: str, total: int) -> Iterator[tuple[Workplace, Callable[[int], None]]]:
+    """Yield a workplace and what moves its bar.
+
+    Raises:
+        Exit: Code 3, with the reason, when the part failed.
+    """
+    with workplace() as place:
+        task = place.bar.add_task(what, total=total)
+        move: Callable[[int], None] = lambda done: place.bar.update(task, completed=done)  # noqa: E731
+        try:
+            yield place, move
+        except PostloopError as error:
+            raise stop(str(error), code=3) from None
+
+
+def latency_line(latency: Latency) -> str:
+    """Return percentiles in one line."""
+    return (
+        f"p50 {latency.p50_ms:,.0f} ms, p95 {latency.p95_ms:,.0f} ms, p99 {latency.p99_ms:,.0f} ms, "
+        f"longest {latency.longest_ms:,.0f} ms ({latency.count:,})"
+    )
 
 
 def recent_hour() -> datetime:

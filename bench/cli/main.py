@@ -8,18 +8,21 @@ import sys
 import typer
 
 from bench.cli import (
+    api_check,
     blocklist,
     chart,
     classify,
     gate,
     growth,
     latency,
+    lookup,
     memory,
     recovery,
     reputation,
     reputation_role,
     run,
     webhook_http,
+    webhooks,
 )
 
 app = typer.Typer(
@@ -29,13 +32,16 @@ app = typer.Typer(
 run.register(app)
 growth.register(app)
 latency.register(app)
+lookup.register(app)
 recovery.register(app)
 memory.register(app)
 classify.register(app)
 blocklist.register(app)
 webhook_http.register(app)
+webhooks.register(app)
 reputation.register(app)
 reputation_role.register(app)
+api_check.register(app)
 gate.register(app)
 chart.register(app)
 

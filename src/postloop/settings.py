@@ -182,6 +182,14 @@ class Settings(BaseSettings):
         description="Keys that seal the secrets of endpoints: base64 of 32 bytes each, comma separated, newest first",
     )
 
+    # -- API ---------------------------------------------------------------------------------------------------
+    api_host: str = Field("127.0.0.1", description="Address on which `postloop api` listens")
+    api_port: Port = Field(8080, description="Port of `postloop api`; 0: any free port")
+    api_watch: str = Field(
+        "",
+        description="Workers that the API's /health shows too, like recorder=http://10.0.0.5:8090, comma separated",
+    )
+
     # -- Serving and logs --------------------------------------------------------------------------------------
     health_host: str = Field("127.0.0.1", description="Address on which a worker serves its health")
     health_port: Port = Field(8090, description="/health, /ready and /metrics of a worker; 0: any free port")
@@ -217,6 +225,7 @@ class Settings(BaseSettings):
         self._check_kafka_security()
         self._check_ca_files()
         self._check_blocklist()
+        _ = self.api_watched
         if (
             urlsplit(self.clickhouse_url).scheme not in ("http", "https")
             or not urlsplit(self.clickhouse_url).hostname
@@ -274,6 +283,17 @@ class Settings(BaseSettings):
                 "blocklist_hash_key is set but blocklist_recipient_form is clear: nothing would be hashed"
             )
         _ = self.blocklist_leases, self.blocklist_escalation_factors
+
+    @property
+    def api_watched(self) -> dict[str, str]:
+        """The workers of api_watch: name -> address."""
+        workers = {}
+        for part in filter(None, (text.strip() for text in self.api_watch.split(","))):
+            name, _, url = part.partition("=")
+            if not name or urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+                raise ValueError(f"api_watch is a list like recorder=http://10.0.0.5:8090: {part!r}")
+            workers[name] = url
+        return workers
 
     @property
     def blocklist_leases(self) -> dict[str, timedelta]:

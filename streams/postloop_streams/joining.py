@@ -32,14 +32,21 @@ class Joined(Generic[T, R]):
     Args:
         work: Does it; never called twice at once.
         limit: So many items at once, unless one caller alone has more.
+        gather_s: How long a caller waits for others who come at nearly the same time, before its turn.
         turn: Held while `work` runs; for others who must not run at the same time.
     """
 
     def __init__(
-        self, work: Callable[[Sequence[T]], Awaitable[R]], *, limit: int, turn: asyncio.Lock | None = None
+        self,
+        work: Callable[[Sequence[T]], Awaitable[R]],
+        *,
+        limit: int,
+        gather_s: float = 0.0,
+        turn: asyncio.Lock | None = None,
     ) -> None:
         self._work = work
         self._limit = limit
+        self._gather_s = gather_s
         self._turn = turn or asyncio.Lock()
         self._waiting: deque[tuple[Sequence[T], asyncio.Future[R]]] = deque()
 
@@ -47,6 +54,8 @@ class Joined(Generic[T, R]):
         """Return once these items were worked off, alone or with others; an error is told to all of them."""
         done: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         self._waiting.append((items, done))
+        if self._gather_s:
+            await asyncio.sleep(self._gather_s)
         async with self._turn:
             if done.done():
                 return Share(done.result(), leads=False)

@@ -142,6 +142,17 @@ def test_the_evidence_of_everybody_is_what_the_events_say(reader: ReputationRead
         assert evidence.counts("recent") != evidence.counts("30d")
 
 
+def test_the_evidence_of_one_is_that_of_everybody(reader: ReputationReader) -> None:
+    found = [one for page in reader.all_evidence(AS_OF) for one in page]
+    for subject, evidence in found:
+        [(same_subject, alone)] = reader.evidence_of(subject.account_id, subject.sender_domain, as_of=AS_OF)
+        assert same_subject == subject
+        assert same(alone, evidence), subject
+    domains = {subject.sender_domain for subject, _ in found}
+    of_all_accounts = [one for domain in domains for one in reader.evidence_of(None, domain, as_of=AS_OF)]
+    assert sorted(subject for subject, _ in of_all_accounts) == sorted(subject for subject, _ in found)
+
+
 def test_the_evidence_by_provider_is_what_the_events_say(reader: ReputationReader, rows: list[Row]) -> None:
     found = reader.evidence_of("acme", "a.example", as_of=AS_OF, by_provider=True)
 

@@ -18,6 +18,7 @@ import psutil
 import pytest
 from kafka import KafkaProducer
 
+from postloop.domain.roles import API, ROLES
 from postloop.settings import STACK_FILE
 from tests.support.command_line import run_postloop
 from tests.support.ports import free_port
@@ -96,9 +97,10 @@ def up(tmp_path: Path) -> Iterator[Callable[..., Up]]:
         assert_gone(below)
 
 
-def get(url: str) -> tuple[int, str]:
+def get(url: str, *, key: str = "") -> tuple[int, str]:
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {key}"} if key else {})
     try:
-        with urllib.request.urlopen(url, timeout=10) as response:
+        with urllib.request.urlopen(request, timeout=10) as response:
             return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -154,13 +156,13 @@ def test_up_is_ready_in_time_and_other_commands_find_it(up: Callable[..., Up]) -
     health = json.loads(body)
     assert (status, set(health["components"])) == (
         200,
-        {"broker", "clickhouse", "recorder", "blocklist", "reputation", "webhooks"},
+        {"broker", "clickhouse", "recorder", "blocklist", "reputation", "webhooks", "api"},
     )
     assert "keeps everything in memory" in health["note"]
     metrics = get(f"{ready['http']}/metrics")[1]
     assert 'postloop_stack_component_ready{component="recorder",role="up"} 1.0' in metrics
     assert "postloop_build_info{" in metrics
-    assert all(f'role="{role}"' in metrics for role in ("recorder", "blocklist", "reputation", "webhooks"))
+    assert all(f'role="{role}"' in metrics for role in (*ROLES, API))
 
     second = stack.run("up", "--json")
     assert second.returncode == 2
@@ -228,7 +230,12 @@ def test_a_stop_stores_what_was_produced_and_leaves_no_process(
 
     again = up()
     # ClickHouse keeps what was stored; the topics start empty.
-    assert stored(again_ready(again)["clickhouse"]) == 3000
+    ready = again_ready(again)
+    assert stored(ready["clickhouse"]) == 3000
+    # The operator's key was told once, and opens the API after a restart too.
+    (told,) = again.events("operator_key")
+    assert get(f"{ready['http']}/v1/blocklist/ann@gmail.com", key=told["key"])[0] == 200
+    assert get(f"{ready['http']}/v1/blocklist/ann@gmail.com")[0] == 401
 
 
 def again_ready(stack: Up) -> dict[str, Any]:

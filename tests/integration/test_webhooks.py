@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
+from postloop.domain.webhook.event_types import WEBHOOK_TYPES
+from postloop_schemas import samples, topic_schema
 from tests.support.blocklist import HARD, address, event
 from tests.support.brokers import Broker
 from tests.support.stack import rounds, seeded
 from tests.support.webhooks import Receiver, WebhookStack
 
 DEFERRED = {**HARD, "action": "delayed", "smtp_code": 451, "enhanced_code": "4.7.1"}
+
+_OTHERS: dict[str, dict[str, Any]] = {
+    "complaint": {"feedback_type": "abuse"},
+    "delivery": {},
+    "open": {"user_agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0", "client_ip": "203.0.113.9"},
+    "unsubscribe": {"method": "one_click"},
+}
+
+
+def _sample(name: str) -> dict[str, Any]:
+    """Return a published sample of a topic, under an event id of its own."""
+    value = next(one.value for one in samples(name) if one.accepted)
+    return {**json.loads(value), "event_id": uuid.uuid4().hex}
 
 
 @pytest.fixture(scope="module")
@@ -210,6 +229,118 @@ def test_secrets_stand_nowhere_in_clear(running: WebhookStack) -> None:
             assert secret not in text and "tok123" not in text
 
 
+def test_every_type_of_event_reaches_those_whom_it_concerns(running: WebhookStack) -> None:
+    name = account()
+    with Receiver() as receiver, Receiver() as operators:
+        made = running.add(receiver, "all", "email.delivered", "email.opened", account=name)
+        running.add(operators, "delivery.alert", account="")
+        own = {"account_id": name}
+        blocked = {"cause_account_ids": [name, "somebody-else"]}
+        running.publish("bounce", [event(address(), **own, **fields) for fields in (HARD, DEFERRED)])
+        for kind, fields in _OTHERS.items():
+            running.publish(kind, [event(address(), **own, **fields)])
+        running.publish_to("blocklist.insert", [_sample("blocklist.insert") | blocked])
+        running.publish_to("blocklist.expire", [_sample("blocklist.expire") | blocked])
+        running.publish_to("reputation.change", [_sample("reputation.change") | own])
+        running.publish_to("delivery.alert", [_sample("delivery.alert") | own])
+
+        expected = set(WEBHOOK_TYPES) - {"webhook.endpoint_disabled"}
+        arrived = receiver.until(
+            lambda: {one.document["type"] for one in receiver.arrived} >= expected, "every type"
+        )
+        for one in arrived:
+            one.verify(made["secret"])
+            assert one.document["data"]["account_id"] == name
+            assert b"cause_account_ids" not in one.body and b"somebody-else" not in one.body
+            kind = one.document["type"]
+            Draft202012Validator(topic_schema(f"webhook.{kind}")).validate(one.document)
+        assert operators.wait(1)[0].document["type"] == "delivery.alert"
+
+
+def test_a_batch_holds_several_events_under_one_signature(running: WebhookStack) -> None:
+    name = account()
+    with Receiver() as receiver:
+        made = running.add(receiver, "email.bounced", account=name, options=("--batched",))
+        sent = [event(address(), account_id=name, **HARD) for _ in range(300)]
+        running.publish("bounce", sent)
+
+        def told() -> set[str]:
+            return {
+                member["data"]["event_id"]
+                for one in list(receiver.arrived)
+                for member in one.document["data"]["events"]
+            }
+
+        arrived = receiver.until(lambda: len(told()) == 300, "every event")
+        assert told() == {one["event_id"] for one in sent}
+        assert len(arrived) < 100
+        for one in arrived:
+            one.verify(made["secret"])
+            assert one.document["type"] == "batch"
+
+
+def test_an_endpoint_gets_no_more_a_second_than_it_takes(running: WebhookStack) -> None:
+    name = account()
+    with Receiver() as receiver:
+        running.add(receiver, "email.bounced", account=name, options=("--rate-limit", "8"))
+        running.publish("bounce", [event(address(), account_id=name, **HARD) for _ in range(24)])
+        started_s = time.monotonic()
+        receiver.wait(24)
+        assert time.monotonic() - started_s > 1.5  # 8 at once, then 8 a second
+
+
+def test_hashed_addresses_are_equal_for_one_endpoint_only(running: WebhookStack) -> None:
+    name, recipient = account(), address()
+    with Receiver() as first, Receiver() as second:
+        for receiver in (first, second):
+            running.add(receiver, "email.bounced", account=name, options=("--recipient", "hashed"))
+        bounce = {**HARD, "diagnostic": f"550 5.1.1 <{recipient}>: no such user"}
+        running.publish("bounce", [event(recipient, account_id=name, **bounce) for _ in range(2)])
+        hashes = []
+        for receiver in (first, second):
+            arrived = receiver.wait(2)
+            assert not any(recipient.encode() in one.body for one in arrived)
+            (hashed,) = {one.document["data"]["recipient"] for one in arrived}
+            assert len(hashed) == 64
+            hashes.append(hashed)
+        assert hashes[0] != hashes[1]
+
+
+def test_delivery_goes_on_while_the_database_is_away_and_the_log_catches_up(running: WebhookStack) -> None:
+    name = account()
+    with Receiver() as receiver:
+        made = running.add(receiver, "email.bounced", account=name)
+        running.database.client.command("RENAME TABLE webhook_attempts TO hidden_attempts")
+        try:
+            running.publish("bounce", [event(address(), account_id=name, **HARD) for _ in range(60)])
+            receiver.wait(60)
+            time.sleep(2)  # the log cannot be written meanwhile
+        finally:
+            running.database.client.command("RENAME TABLE hidden_attempts TO webhook_attempts")
+        sql = f"SELECT * FROM v_webhook_attempts WHERE endpoint_id = '{made['endpoint_id']}'"
+        rows = running.wait_rows(sql, 60)
+        assert len(rows) == 60 and {row["outcome"] for row in rows} == {"delivered"}
+
+
+def test_a_third_party_verifies_every_delivery_of_a_run_with_a_rotation_in_it(running: WebhookStack) -> None:
+    name, count = account(), rounds(2_000, 10_000)
+    with Receiver() as receiver:
+        old = running.add(receiver, "email.bounced", account=name, options=("--concurrency", "40"))
+        sent = [event(address(), account_id=name, **HARD) for _ in range(count)]
+        running.publish("bounce", sent[: count // 2])
+        receiver.wait(count // 4, timeout_s=90)
+        new = running.said("rotate", old["endpoint_id"])
+        running.publish("bounce", sent[count // 2 :])
+        arrived = receiver.until(lambda: len(receiver.ids()) == count, "every delivery", timeout_s=90)
+        signed = Counter(one.headers["webhook-signature"].count("v1,") for one in arrived)
+        assert signed[1] >= count // 4 and signed[2] > 0 and set(signed) == {1, 2}
+        for one in arrived:
+            one.verify(old["secret"])  # it signs as well while the overlap lasts
+            if one.headers["webhook-signature"].count("v1,") == 2:
+                one.verify(new["secret"])
+        assert receiver.event_ids() == {one["event_id"] for one in sent}
+
+
 # -- what a worker survives ------------------------------------------------------------------------------------
 
 
@@ -226,6 +357,31 @@ def test_a_killed_worker_loses_nothing_and_repeats_under_the_same_ids(stack: Web
             time.sleep(rng.uniform(0.0, 1.5))
             process.kill()
             process = stack.start()
+        receiver.until(lambda: receiver.event_ids() >= sent, "every event", timeout_s=90)
+        ids = {(one.document["data"]["event_id"], one.message_id) for one in receiver.arrived}
+        assert len(ids) == len(sent)
+
+
+def test_endpoints_move_between_workers_and_nothing_is_lost_or_gets_another_id(stack: WebhookStack) -> None:
+    first = stack.start()
+    with Receiver() as receiver:
+        names = [account() for _ in range(8)]
+        for name in names:
+            stack.add(receiver, "email.bounced", account=name)
+        sent: set[str] = set()
+
+        def publish() -> None:
+            events = [event(address(), account_id=names[n % 8], **HARD) for n in range(160)]
+            sent.update(one["event_id"] for one in events)
+            stack.publish("bounce", events)
+
+        publish()
+        stack.start("b", ready=False)
+        for _ in range(4):
+            publish()
+            time.sleep(0.5)
+        first.terminate()
+        publish()
         receiver.until(lambda: receiver.event_ids() >= sent, "every event", timeout_s=90)
         ids = {(one.document["data"]["event_id"], one.message_id) for one in receiver.arrived}
         assert len(ids) == len(sent)

@@ -128,7 +128,7 @@ class Database:
         }
 
 
-_EMPTY: dict[str, Any] = {"sent_at": None, "reports_complaints": False, "hard": False}
+_EMPTY: dict[str, Any] = {"sent_at": None, "reports_complaints": False, "hard": False, "smtp_code": 0}
 
 
 def event(kind: str, at: datetime, **columns: Any) -> Row:

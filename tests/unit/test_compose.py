@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
+from postloop.domain.roles import ROLES
+from postloop.settings import Settings
+
 ROOT = Path(__file__).parents[2]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
@@ -53,12 +56,12 @@ def test_what_is_waited_for_is_a_state_that_the_other_service_can_reach(name: st
         assert wanted == {"condition": reachable}
 
 
-@pytest.mark.parametrize("role", ["recorder", "blocklist", "reputation", "webhooks"])
+@pytest.mark.parametrize("role", ["recorder", "blocklist", "reputation", "webhooks", "api"])
 def test_a_role_starts_behind_topics_and_tables(role: str) -> None:
     assert SERVICES[role]["depends_on"].keys() == ONCE
 
 
-@pytest.mark.parametrize("name", sorted(ONCE | {"recorder", "blocklist", "reputation", "webhooks"}))
+@pytest.mark.parametrize("name", sorted(ONCE | {"recorder", "blocklist", "reputation", "webhooks", "api"}))
 def test_postloop_runs_without_privileges_and_on_a_read_only_file_system(name: str) -> None:
     service = SERVICES[name]
     assert service["read_only"] is True
@@ -87,6 +90,12 @@ def test_the_example_environment_names_every_variable_that_compose_requires_and_
     example = (ROOT / "deploy" / "env.example").read_text()
     required = set(re.findall(r"\$\{([A-Z_]+):\?", (ROOT / "docker-compose.yml").read_text()))
     assert required == set(re.findall(r"^([A-Z_]+)=$", example, flags=re.MULTILINE))
+
+
+def test_the_api_watches_every_role() -> None:
+    watched = Settings(api_watch=SERVICES["api"]["environment"]["POSTLOOP_API_WATCH"]).api_watched
+    assert watched == {role: f"http://{role}:8090" for role in ROLES}
+    assert "http://127.0.0.1:8080/health" in SERVICES["api"]["healthcheck"]["test"][-1]
 
 
 def test_the_image_runs_as_another_user_than_root() -> None:

@@ -84,14 +84,18 @@ class BlocklistJournal:
             UnavailableError, RefusedError: ClickHouse is away or refuses.
         """
         rows = _Rows()
+        published: list[tuple[Record, bytes]] = []
         for record in records:
             if record.topic == self._changelog:
                 self._of_changelog(record, rows)
             elif record.value is not None:
-                self._published(record, record.value, rows)
+                published.append((record, record.value))
         writer = self._writer
-        writer.write_log(rows.changes)
+        # Who asks whether an address is blocked asks the entries: they are there before the log is even read.
         writer.write_entries(list(rows.entries.values()))
+        for record, value in published:
+            self._published(record, value, rows)
+        writer.write_log(rows.changes)
         writer.write_commands(rows.commands)
         writer.write_guard(list(rows.guarded.values()))
         writer.write_alerts(rows.alerts)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 from types import MappingProxyType
 
-from postloop.contracts.address import hashed_recipient
+from postloop.contracts.address import canonical_recipient, hashed_recipient
 from postloop.contracts.blocklist import RecipientForm
 from postloop.domain.blocklist import Policy
 from postloop.domain.bounce import REASONS
+from postloop.domain.errors import DataError
 from postloop.domain.incident import GuardPolicy
 from postloop.domain.recipient import without_addresses
 from postloop.settings import Settings, SettingsError
@@ -50,6 +51,19 @@ class RecipientKey:
     def of(self, canonical: str) -> str:
         """Return the canonical address, or its HMAC-SHA256 in hexadecimal."""
         return canonical if self.form == "clear" else hashed_recipient(canonical, self._key)
+
+    def listed(self, said: str) -> str:
+        """Return what somebody typed as the list holds it: an address, or in the hashed form also its hash.
+
+        Raises:
+            DataError: It is not an address.
+        """
+        if self.form != "clear" and "@" not in said:
+            return said
+        recipient = canonical_recipient(said)
+        if not recipient.valid:
+            raise DataError("not_an_address", "recipient", "not an address")
+        return self.of(recipient.canonical)
 
     def text(self, said: str) -> str:
         """Return what a server said, without addresses where addresses must not be kept."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from itertools import islice
 from types import TracebackType
 from typing import Any, Final, Self
@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from postloop.adapters.errors import UnavailableError
 from postloop.adapters.kafka_connect import connect_kafka
-from postloop.adapters.kafka_producer import ConnectedProducer
 from postloop.adapters.kafka_security import kafka_translated
+from postloop.adapters.record_producer import Record, RecordProducer
 from postloop.adapters.topic_admin import partition_counts
 from postloop.contracts.blocklist import BlocklistCommandV1, BlocklistReplyV1
 from postloop.domain.event_types import BLOCKLIST_COMMAND_TOPIC, BLOCKLIST_REPLY_TOPIC, prefixed
@@ -23,8 +23,7 @@ from postloop.settings import Settings
 # Commands on their way at once: answers come in any order.
 _AT_ONCE: Final = 1_000
 _POLL_MS: Final = 200
-_ACK_TIMEOUT_S: Final = 30
-_ROLE_HINT: Final = "does `postloop worker blocklist` run?"
+ROLE_HINT: Final = "does `postloop worker blocklist` run?"
 
 OnReply = Callable[[BlocklistReplyV1], None]
 
@@ -51,7 +50,7 @@ class CommandChannel:
         self._commands = prefixed(BLOCKLIST_COMMAND_TOPIC, prefix=settings.topic_prefix)
         self._replies = prefixed(BLOCKLIST_REPLY_TOPIC, prefix=settings.topic_prefix)
         counts = partition_counts(settings, [self._commands, self._replies])
-        self._producer = _CommandProducer(settings)
+        self._producer = RecordProducer(settings)
         self._consumer: Any = connect_kafka(
             KafkaConsumer, settings, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
         )
@@ -88,7 +87,7 @@ class CommandChannel:
         """
         rest = iter(commands)
         while batch := list(islice(rest, _AT_ONCE)):
-            self._producer.publish(self._commands, batch)
+            self._producer.publish([command_record(command, topic=self._commands) for command in batch])
             self._wait({command.command_id for command in batch}, on_reply)
 
     def _wait(self, waiting: set[str], on_reply: OnReply) -> None:
@@ -97,32 +96,24 @@ class CommandChannel:
             with kafka_translated(self._where):
                 fetched = self._consumer.poll(timeout_ms=_POLL_MS)
             for record in (record for records in fetched.values() for record in records):
-                reply = _reply(record.value)
+                reply = read_reply(record.value)
                 if reply is not None and reply.command_id in waiting:
                     waiting.discard(reply.command_id)
                     heard_s = time.monotonic()
                     on_reply(reply)
             if waiting and time.monotonic() - heard_s > self._timeout_s:
                 raise UnavailableError(
-                    f"no answer to {len(waiting)} commands within {self._timeout_s:g} s: {_ROLE_HINT}"
+                    f"no answer to {len(waiting)} commands within {self._timeout_s:g} s: {ROLE_HINT}"
                 )
 
 
-class _CommandProducer(ConnectedProducer):
-    def publish(self, topic: str, commands: Sequence[BlocklistCommandV1]) -> None:
-        """Return when the brokers acknowledged all of them."""
-        with kafka_translated(self._where):
-            futures = [
-                self._producer.send(
-                    topic, key=command.recipient.encode(), value=command.model_dump_json().encode()
-                )
-                for command in commands
-            ]
-            for future in futures:
-                future.get(timeout=_ACK_TIMEOUT_S)
+def command_record(command: BlocklistCommandV1, *, topic: str) -> Record:
+    """Return the record of a command; its key is the address, whose owner answers."""
+    return Record(topic, command.recipient.encode(), command.model_dump_json().encode())
 
 
-def _reply(value: bytes | None) -> BlocklistReplyV1 | None:
+def read_reply(value: bytes | None) -> BlocklistReplyV1 | None:
+    """Return a reply, None for bytes that are none."""
     try:
         return BlocklistReplyV1.model_validate_json(value or b"")
     except ValidationError:

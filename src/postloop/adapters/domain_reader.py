@@ -3,22 +3,35 @@
 # ruff: noqa: S608 - names in the queries are ours; what comes from outside is a parameter.
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, Final
 
 from clickhouse_connect.driver.client import Client
 
 from postloop.adapters.clickhouse import rows_of
-from postloop.adapters.migrations import layout_of
+from postloop.adapters.migration_render import view_select
+from postloop.adapters.migrations import layout_of, parts
 from postloop.domain.opens import DEFAULT_HISTORY_POLICY, OpenCounts, OpenDay
 from postloop.domain.pool import Change, Measure, Side, decompose
 from postloop.settings import Settings
 
-DAYS: Final = 14
 OPEN_DAYS: Final = 56
 OPEN_SAMPLE: Final = 200_000
 """Messages of a history of opens, from how many on a share of them is taken."""
+SERIES: Final = {"hour": (timedelta(hours=1), 48), "day": (timedelta(days=1), 30)}
+"""Length and number of the points of each series."""
+_SERIES_SUMS: Final = (
+    "send_count",
+    "delivered_count",
+    "hard_bounce_count",
+    "soft_bounce_count",
+    "deferral_count",
+    "complaint_count",
+    "unsubscribe_count",
+)
 _ONE: Final = "account_id = {account:String} AND sender_domain = {domain:String}"
 _MEASURES: Final[tuple[Measure, ...]] = ("complaint", "hard_bounce")
 _SINCE: Final = "now() - toIntervalDay(7)"
@@ -41,13 +54,22 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True)
-class Day:
-    """What a UTC day counted."""
+class Point:
+    """What an hour or a day (UTC) counted, by when events happened.
 
-    day: date
-    delivered_count: int
-    hard_bounce_count: int
-    complaint_count: int
+    Attributes:
+        human_open_count: Messages that a person opened then, each once per recipient; estimated.
+    """
+
+    at: datetime
+    send_count: int = 0
+    delivered_count: int = 0
+    hard_bounce_count: int = 0
+    soft_bounce_count: int = 0
+    deferral_count: int = 0
+    complaint_count: int = 0
+    unsubscribe_count: int = 0
+    human_open_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +93,8 @@ class DomainReader:
         self._where = f"ClickHouse at {settings.clickhouse_url}"
         layout = layout_of(settings)
         self._hours, self._events = layout.readable("rollup_hour"), layout.readable("events")
+        self._opens = partial(view_select, "v_open_rate", parts=parts(), layout=layout)
+        self._latency = view_select("v_delivery_latency", "24h", parts=parts(), layout=layout)
 
     def opens(self, account_id: str, sender_domain: str) -> list[OpenCounts]:
         """Return opens of 30 days by class of mail."""
@@ -78,7 +102,7 @@ class DomainReader:
             "SELECT mail_class, delivered_count, human_open_count, "
             "toUInt64(round(ifNull(raw_open_rate, 0) * delivered_count)), "
             "toUInt64(round(ifNull(blind_rate, 0) * delivered_count)) "
-            f"FROM v_open_rate WHERE `window` = '30d' AND {_ONE} AND delivered_count > 0 ORDER BY mail_class"
+            f"FROM ({self._opens('30d')}) WHERE {_ONE} AND delivered_count > 0 ORDER BY mail_class"
         )
         return [
             OpenCounts(
@@ -91,30 +115,55 @@ class DomainReader:
             for row in self._rows(query, account_id, sender_domain)
         ]
 
+    def open_rates(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], float]:
+        """Return the open rate of 7 days over all classes of mail of (account, sender domain); less than `pairs`.
+
+        Without a delivery there is none.
+        """
+        if not pairs:
+            return {}
+        query = (
+            "SELECT account_id, sender_domain, least(1., sum(human_open_count) / sum(delivered_count)) "
+            f"FROM ({self._opens('7d')}) WHERE account_id IN {{accounts:Array(String)}} "
+            "AND sender_domain IN {domains:Array(String)} "
+            "GROUP BY account_id, sender_domain HAVING sum(delivered_count) > 0"
+        )
+        accounts, domains = ([*dict.fromkeys(part)] for part in zip(*pairs, strict=True))
+        rows = rows_of(self._client, query, {"accounts": accounts, "domains": domains}, where=self._where)
+        wanted = set(pairs)
+        return {(row[0], row[1]): row[2] for row in rows if (row[0], row[1]) in wanted}
+
     def latencies(self, account_id: str, sender_domain: str) -> list[Latency]:
         """Return delivery times of 24 h by mailbox provider, the largest first."""
         query = (
-            "SELECT mailbox_provider, delivered_count, p50_s, p95_s, delayed_rate FROM v_delivery_latency "
-            f"WHERE `window` = '24h' AND {_ONE} ORDER BY delivered_count DESC, mailbox_provider"
+            f"SELECT mailbox_provider, delivered_count, p50_s, p95_s, delayed_rate FROM ({self._latency}) "
+            f"WHERE {_ONE} ORDER BY delivered_count DESC, mailbox_provider"
         )
         names = Latency.__slots__
         rows = self._rows(query, account_id, sender_domain)
         return [Latency(**dict(zip(names, row, strict=True))) for row in rows]
 
-    def days(self, account_id: str, sender_domain: str) -> list[Day]:
-        """Return the days up to the last one with mail, in order; nothing when there was none lately."""
-        sums = ", ".join(
-            f"toUInt64(greatest(sum(r.{name}), 0))"
-            for name in ("delivered_count", "hard_bounce_count", "complaint_count")
-        )
+    def series(self, account_id: str, sender_domain: str, *, now: datetime) -> dict[str, list[Point]]:
+        """Return the last hours and days up to now, each without a gap, the oldest first; see `SERIES`."""
+        places = {name: _places(name, now) for name in SERIES}
+        sums = ", ".join(f"toUInt64(greatest(sum(r.{column}), 0))" for column in _SERIES_SUMS)
         query = (
-            f"SELECT toDate(bucket) AS day, {sums} FROM {self._hours} AS r WHERE cube = 'domain' AND {_ONE} "
-            f"AND bucket >= today() - {DAYS - 1} GROUP BY day ORDER BY day"
+            "SELECT toUnixTimestamp(toStartOfDay(bucket)) AS day, "
+            "if(bucket >= toDateTime({hour:UInt32}, 'UTC'), toUnixTimestamp(bucket), 0) AS hour, grouping(hour) = 0, "
+            f"{sums}, uniqCombined64Merge(r.human_opens) FROM {self._hours} AS r WHERE cube = 'domain' AND {_ONE} "
+            "AND bucket >= toDateTime({day:UInt32}, 'UTC') "
+            "AND toMonday(bucket) >= toMonday(toDateTime({day:UInt32}, 'UTC')) "
+            "GROUP BY GROUPING SETS ((day), (hour))"
         )
-        found = {row[0]: Day(*row) for row in self._rows(query, account_id, sender_domain)}
-        last = max(found, default=date.min)
-        wanted = [last - timedelta(days=back) for back in range(DAYS - 1, -1, -1)] if found else []
-        return [found.get(day, Day(day, 0, 0, 0)) for day in wanted]
+        begin = {name: int(found[0].timestamp()) for name, found in places.items()}
+        found = {
+            ("hour", hour) if is_hour else ("day", day): counts
+            for day, hour, is_hour, *counts in self._rows(query, account_id, sender_domain, **begin)
+        }
+        return {
+            name: [Point(at, *found.get((name, int(at.timestamp())), ())) for at in places[name]]
+            for name in SERIES
+        }
 
     def open_days(self, account_id: str, sender_domain: str) -> list[OpenDay]:
         """Return by the day of sending (UTC) what became of notifications, the days whose opens have come in.
@@ -131,12 +180,12 @@ class DomainReader:
         ((delivered,),) = self._rows(count, account_id, sender_domain)
         if not delivered:
             return []
-        parts = -(-delivered // OPEN_SAMPLE)
+        shares = -(-delivered // OPEN_SAMPLE)
         messages = (
             "SELECT toDate(min(ifNull(sent_at, occurred_at))) AS day, countIf(outcome = 'delivered') > 0 AS delivered, "
             "countIf(open_kind = 'human') > 0 AS human, countIf(mailbox_provider = 'apple') > 0 AS apple "
             f"FROM {self._events} WHERE {_ONE} AND event_type IN ('delivery', 'open') AND mail_class = 'notification' "
-            f"AND occurred_at >= {first} AND cityHash64(message_id, recipient) % {parts} = 0 "
+            f"AND occurred_at >= {first} AND cityHash64(message_id, recipient) % {shares} = 0 "
             "GROUP BY message_id, recipient"
         )
         query = (
@@ -181,9 +230,18 @@ class DomainReader:
             "GROUP BY ip_pool, ip_pool_kind"
         )
 
-    def _rows(self, query: str, account_id: str, sender_domain: str) -> list[tuple[Any, ...]]:
-        said = {"account": account_id, "domain": sender_domain}
+    def _rows(self, query: str, account_id: str, sender_domain: str, **more: Any) -> list[tuple[Any, ...]]:
+        said = {"account": account_id, "domain": sender_domain, **more}
         return rows_of(self._client, query, said, where=self._where)
+
+
+def _places(name: str, now: datetime) -> list[datetime]:
+    """Return when the points of a series begin, the oldest first."""
+    step, count = SERIES[name]
+    last = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    if name == "day":
+        last = last.replace(hour=0)
+    return [last - step * back for back in range(count - 1, -1, -1)]
 
 
 def _change(measure: Measure, kind: Any, own: Any, whole: Any) -> Change:

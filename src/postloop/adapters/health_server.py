@@ -155,10 +155,7 @@ class WebServer:
         self._application = application
         self._runner: web.AppRunner | None = None
         self._one_at_a_time = asyncio.Lock()
-        try:
-            self._socket = _bound(host, port)
-        except OSError as error:
-            raise PortTakenError(_why_not(error, host=host, port=port, setting=setting)) from error
+        self._socket = listening_socket(host=host, port=port, setting=setting)
         self._port = int(self._socket.getsockname()[1])
 
     @property
@@ -182,6 +179,21 @@ class WebServer:
                 await self._runner.cleanup()
                 self._runner = None
             self._socket.close()
+
+
+def listening_socket(*, host: str, port: int, setting: str) -> socket.socket:
+    """Return a socket that listens; port 0 takes any free one.
+
+    Args:
+        setting: What a person changes to get another port.
+
+    Raises:
+        PortTakenError: Another process has the port, or the address is not one of this machine.
+    """
+    try:
+        return _bound(host, port)
+    except OSError as error:
+        raise PortTakenError(_why_not(error, host=host, port=port, setting=setting)) from error
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -12,6 +12,7 @@ NAMESPACE: Final = "postloop"
 # An insert takes some 10 ms when small and seconds when the database is busy.
 _INSERT_BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _END_TO_END_BUCKETS_S: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
+_REQUEST_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _ROW_BUCKETS: Final = (1, 10, 100, 500, 1_000, 5_000, 10_000, 25_000, 50_000)
 
 
@@ -255,6 +256,43 @@ class WebhookMetrics:
         self.webhook_dead = made["webhook_dead"]
         self.webhook_running = made["webhook_running"]
         self.webhook_journal_unstored_rows = made["webhook_journal_unstored_rows"]
+
+
+class ApiMetrics:
+    """Metrics of the API, in a registry of their own."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or CollectorRegistry()
+        self.api_requests_total = Counter(
+            "api_requests_total",
+            "Requests by route, method and status; route none: no route was meant",
+            ["route", "method", "status"],
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
+        self.api_request_seconds = Histogram(
+            "api_request_seconds",
+            "Time from the first byte of a request to the last of its answer",
+            ["route"],
+            buckets=_REQUEST_BUCKETS_S,
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
+        self.api_auth_failures_total = Counter(
+            "api_auth_failures_total",
+            "Requests without a key that counts: no_key, malformed, unknown, expired or revoked",
+            ["reason"],
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
+        self.api_events_total = Counter(
+            "api_events_total",
+            "Events handed in, by type, that the brokers acknowledged",
+            ["type"],
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
+        register_build_info(self.registry)
 
 
 class StackMetrics:

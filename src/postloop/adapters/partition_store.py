@@ -7,12 +7,14 @@ among a million found in 6 ms.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
-from postloop.adapters.sqlite_file import open_file, transaction
+from postloop.adapters.sqlite_file import StoreError, open_file, transaction
 
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS items (key TEXT PRIMARY KEY, value BLOB NOT NULL, due_ms INTEGER) WITHOUT ROWID;
@@ -38,17 +40,20 @@ class Item:
 
 
 class PartitionStore:
-    """One open file. Calls block; two threads must not call at once.
+    """One open file. Calls block; those of several threads take turns, closing too.
 
     Args:
         path: The file; made when it is missing.
 
     Raises:
-        StoreError: The file cannot be made.
+        StoreError: The file cannot be made, or it was closed.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        # A task that is cancelled leaves its thread running: closing under it ended the process with SIGSEGV.
+        self._turn = threading.Lock()
+        self._is_closed = False
         self._db = open_file(path, schema=_SCHEMA, cache_pages=_CACHE_PAGES)
 
     def __enter__(self) -> Self:
@@ -58,13 +63,15 @@ class PartitionStore:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file."""
-        self._db.close()
+        """Let go of the file, once a call under way has ended."""
+        with self._turn:
+            self._is_closed = True
+            self._db.close()
 
     def about(self, name: str) -> str:
         """Return a note about the file, empty when there is none."""
-        row = self._db.execute("SELECT value FROM about WHERE name = ?", [name]).fetchone()
-        return str(row[0]) if row else ""
+        rows = self._rows("SELECT value FROM about WHERE name = ?", [name])
+        return str(rows[0][0]) if rows else ""
 
     def get(self, keys: Sequence[str]) -> dict[str, bytes]:
         """Return the values of those keys that exist."""
@@ -72,15 +79,13 @@ class PartitionStore:
         for first in range(0, len(keys), _KEYS_PER_QUERY):
             part = keys[first : first + _KEYS_PER_QUERY]
             marks = ",".join("?" * len(part))
-            found.update(
-                self._db.execute(f"SELECT key, value FROM items WHERE key IN ({marks})", part)  # noqa: S608
-            )
+            found.update(self._rows(f"SELECT key, value FROM items WHERE key IN ({marks})", part))  # noqa: S608
         return found
 
     def due(self, now_ms: int, *, limit: int) -> list[tuple[str, bytes]]:
         """Return the items that are due, the longest due first."""
         query = "SELECT key, value FROM items WHERE due_ms <= ? ORDER BY due_ms LIMIT ?"
-        return self._db.execute(query, [now_ms, limit]).fetchall()
+        return self._rows(query, [now_ms, limit])
 
     def due_from(self, due_ms: int, *, after: str, limit: int) -> list[tuple[int, str, bytes]]:
         """Return (due_ms, key, value) of items that are due at this time, behind a key, or later, in that order."""
@@ -88,17 +93,17 @@ class PartitionStore:
             "SELECT due_ms, key, value FROM items WHERE due_ms >= ? AND (due_ms > ? OR key > ?) "
             "ORDER BY due_ms, key LIMIT ?"
         )
-        return self._db.execute(query, [due_ms, due_ms, after, limit]).fetchall()
+        return self._rows(query, [due_ms, due_ms, after, limit])
 
     def beginning(self, prefix: str, *, limit: int, after: str = "") -> list[tuple[str, bytes]]:
         """Return the items whose keys begin like this and come after a key, by key."""
         query = "SELECT key, value FROM items WHERE key >= ? AND key < ? AND key > ? ORDER BY key LIMIT ?"
-        return self._db.execute(query, [prefix, _behind(prefix), after, limit]).fetchall()
+        return self._rows(query, [prefix, _behind(prefix), after, limit])
 
     def next_due_ms(self) -> int | None:
         """Return when the next item is due."""
-        row = self._db.execute("SELECT min(due_ms) FROM items WHERE due_ms IS NOT NULL").fetchone()
-        return None if row is None or row[0] is None else int(row[0])
+        ((due_ms,),) = self._rows("SELECT min(due_ms) FROM items WHERE due_ms IS NOT NULL", [])
+        return None if due_ms is None else int(due_ms)
 
     def apply(self, items: Iterable[Item], **about: object) -> None:
         """Write items and notes, all or none of them.
@@ -112,7 +117,7 @@ class PartitionStore:
                 deleted.append((item.key,))
             else:
                 written.append((item.key, item.value, item.due_ms))
-        with transaction(self._db, self._path) as cursor:
+        with self._use(), transaction(self._db, self._path) as cursor:
             cursor.executemany("INSERT OR REPLACE INTO items VALUES (?, ?, ?)", written)
             cursor.executemany("DELETE FROM items WHERE key = ?", deleted)
             cursor.executemany(
@@ -121,13 +126,25 @@ class PartitionStore:
 
     def clear(self) -> None:
         """Forget everything."""
-        self._db.execute("DELETE FROM items")
-        self._db.execute("DELETE FROM about")
+        with self._use():
+            self._db.execute("DELETE FROM items")
+            self._db.execute("DELETE FROM about")
 
     def count(self, prefix: str) -> int:
         """Return how many keys begin like this."""
         query = "SELECT count(*) FROM items WHERE key >= ? AND key < ?"
-        return int(self._db.execute(query, [prefix, _behind(prefix)]).fetchone()[0])
+        return int(self._rows(query, [prefix, _behind(prefix)])[0][0])
+
+    def _rows(self, query: str, parameters: Sequence[object]) -> list[Any]:
+        with self._use():
+            return self._db.execute(query, parameters).fetchall()
+
+    @contextmanager
+    def _use(self) -> Iterator[None]:
+        with self._turn:
+            if self._is_closed:
+                raise StoreError(f"{self._path} is closed")
+            yield
 
 
 def _behind(prefix: str) -> str:

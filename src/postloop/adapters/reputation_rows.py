@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
+
+UNKNOWN_SCORE: Final = 101.0
+"""Stands for an unknown score in the list of senders: behind all others."""
+ListPlace = tuple[float, int, str, str]
+"""A place in the list of senders; see `CurrentRow.place`."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -43,6 +49,12 @@ class CurrentRow:
     refusal_low: float
     refusal_high: float
     state: str
+
+    @property
+    def place(self) -> ListPlace:
+        """Where the row stands in the list of the worst: what to give as `after` for those that follow it."""
+        score = UNKNOWN_SCORE if self.score is None else self.score
+        return score, -self.outcome_count, self.account_id, self.sender_domain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

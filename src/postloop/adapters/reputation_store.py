@@ -13,51 +13,45 @@ import structlog
 from clickhouse_connect.driver.client import Client
 
 from postloop.adapters.clickhouse import rows_of, translated
+from postloop.adapters.evidence_parts import evidence_by_subject
 from postloop.adapters.migration_render import Layout
 from postloop.adapters.migrations import layout_of
 from postloop.adapters.reputation_counts import Counted, evidence_of_counted, outcomes_of
-from postloop.adapters.reputation_rows import CurrentRow, LogRow, Subject
-from postloop.adapters.reputation_sql import PAIR, daily_query, hour_query, minute_query, recent_query
+from postloop.adapters.reputation_rows import UNKNOWN_SCORE, CurrentRow, ListPlace, LogRow, Subject
+from postloop.adapters.reputation_sql import (
+    AFTER,
+    NEWS,
+    PAIR,
+    SOME,
+    UP_TO,
+    daily_query,
+    hour_query,
+    minute_query,
+    pages_query,
+    parts_query,
+    recent_query,
+)
 from postloop.contracts.fields import milliseconds
 from postloop.domain.errors import DataError
-from postloop.domain.reputation import (
-    DEFAULT_REPUTATION_POLICY,
-    DailyCounts,
-    Evidence,
-    WindowCounts,
-)
+from postloop.domain.reputation import DEFAULT_REPUTATION_POLICY, DailyCounts, Evidence, WindowCounts
 from postloop.domain.reputation.counts import COUNT_NAMES
 from postloop.settings import Settings
 
-__all__ = ["CurrentRow", "LogRow", "ReputationReader", "ReputationWriter", "Subject"]
+__all__ = ["CurrentRow", "ListPlace", "LogRow", "ReputationReader", "ReputationWriter", "Subject"]
 
 log = structlog.stdlib.get_logger("postloop.reputation")
 
 # Evidence takes about 4 KB a subject in Python: 40 MB a page.
 PAGE_SUBJECTS: Final = 10_000
 _MINUTE_S: Final = 60
-# A page is a stretch of the sorting key of the rollups, written so that the server uses the key: else every page would
-# read all rows again.
-_AFTER: Final = (
-    "(account_id > {after_account:String} "
-    "OR account_id = {after_account:String} AND sender_domain > {after_domain:String})"
-)
-_UP_TO: Final = (
-    "(account_id < {last_account:String} "
-    "OR account_id = {last_account:String} AND sender_domain <= {last_domain:String})"
-)
-# The domain once more by itself: that is looked up once a value of the column, a pair once a row.
-_NEWS: Final = (
-    "sender_domain IN (SELECT sender_domain FROM {stored}) "
-    "AND (account_id, sender_domain) IN (SELECT account_id, sender_domain FROM {stored})"
-)
 _STORED: Final = "{events} WHERE stored_at >= fromUnixTimestamp64Milli({{since:Int64}}, 'UTC')"
 _ONE: Final = "account_id = {account:String} AND sender_domain = {domain:String}"
-_DOMAIN: Final = "sender_domain = {domain:String}"
-_SOME: Final = (
-    "sender_domain IN {domains:Array(String)} AND (account_id, sender_domain) IN (SELECT pair.1, pair.2 FROM "
-    "(SELECT arrayJoin(arrayZip({accounts:Array(String)}, {domains:Array(String)})) AS pair))"
+# An unknown score comes behind all others; of equal ones the larger sender is worse. See `CurrentRow.place`.
+_LIST_ORDER: Final = f"(ifNull(score, {UNKNOWN_SCORE}), -toInt64(outcome_count), account_id, sender_domain)"
+_LIST_PLACE: Final = (
+    "({score:Float64}, {negative_count:Int64}, {after_account:String}, {after_domain:String})"
 )
+_DOMAIN: Final = "sender_domain = {domain:String}"
 # Names travel in the address of the request.
 _SUBJECTS_AT_ONCE: Final = 200
 
@@ -96,7 +90,7 @@ class ReputationReader:
 
     def news(self, as_of: datetime, *, since: datetime) -> Iterator[list[tuple[Subject, Evidence]]]:
         """Yield pages with the evidence of those of whom events were stored since a moment."""
-        which = _NEWS.format(stored=self._stored)
+        which = NEWS.format(stored=self._stored)
         yield from self._pages(self._stored, which, as_of, {"since": milliseconds(since)})
 
     def evidence_of(
@@ -106,7 +100,7 @@ class ReputationReader:
         which = _DOMAIN if account_id is None else _ONE
         said = {"domain": sender_domain} | ({} if account_id is None else {"account": account_id})
         dimensions = (*PAIR, "mailbox_provider") if by_provider else PAIR
-        return self._evidence(which, as_of, said, dimensions)
+        return [(Subject(*names), found) for names, found in self._added_up(which, as_of, said, dimensions)]
 
     def by_provider(self, subjects: Sequence[Subject], *, as_of: datetime) -> list[tuple[Subject, Evidence]]:
         """Return the evidence of some pairs of account and sender domain with each mailbox provider."""
@@ -117,24 +111,34 @@ class ReputationReader:
                 "accounts": [subject.account_id for subject in some],
                 "domains": [subject.sender_domain for subject in some],
             }
-            found += self._evidence(_SOME, as_of, said, (*PAIR, "mailbox_provider"))
+            found += self._evidence(SOME, as_of, said, (*PAIR, "mailbox_provider"))
         return found
 
     def by_pool(
         self, account_id: str, sender_domain: str, *, as_of: datetime
     ) -> list[tuple[str, str, Evidence]]:
         """Return (pool, its kind, evidence) of one pair; mail without a pool is in none."""
-        said, dimensions = {"account": account_id, "domain": sender_domain}, ("ip_pool", "ip_pool_kind")
-        return [
-            (pool, kind, evidence_of_counted(counts, self._representative_count))
-            for (pool, kind), counts in self._counted(f"{_ONE} AND ip_pool != ''", as_of, said, dimensions)
-        ]
+        which, said = f"{_ONE} AND ip_pool != ''", {"account": account_id, "domain": sender_domain}
+        found = self._added_up(which, as_of, said, ("ip_pool", "ip_pool_kind"))
+        return [(pool, kind, evidence) for (pool, kind), evidence in found]
 
     def of_everybody(self, sender_domain: str, *, as_of: datetime) -> Evidence:
         """Return the evidence of a sender domain over all accounts that use it."""
-        for _, counts in self._counted(_DOMAIN, as_of, {"domain": sender_domain}, ("sender_domain",)):
-            return evidence_of_counted(counts, self._representative_count)
-        return Evidence({})
+        found = self._added_up(_DOMAIN, as_of, {"domain": sender_domain}, ("sender_domain",))
+        return next((evidence for _, evidence in found), Evidence({}))
+
+    def _added_up(
+        self, which: str, as_of: datetime, said: dict[str, Any], dimensions: Sequence[str]
+    ) -> Iterator[tuple[tuple[str, ...], Evidence]]:
+        """Return the evidence of few subjects, in order of their dimensions."""
+        minute = _minute(as_of)
+        query = parts_query(self._layout, which=which, dimensions=dimensions)
+        return evidence_by_subject(
+            self._rows(query, {**said, "as_of": minute}),
+            dimension_count=len(dimensions),
+            as_of=datetime.fromtimestamp(minute, UTC),
+            representative_count=self._representative_count,
+        )
 
     def _pages(
         self, subjects: str, which: str, as_of: datetime, said: dict[str, Any]
@@ -153,18 +157,12 @@ class ReputationReader:
                 "last_account": last[0],
                 "last_domain": last[1],
             }
-            yield self._evidence(f"{which} AND {_AFTER} AND {_UP_TO}", as_of, said | ends, PAIR)
+            yield self._evidence(f"{which} AND {AFTER} AND {UP_TO}", as_of, said | ends, PAIR)
             after = last
 
     def _last_of_pages(self, subjects: str, said: dict[str, Any]) -> list[tuple[str, str]]:
         """Return the last subject of each page."""
-        query = (
-            "SELECT account_id, sender_domain FROM (SELECT toString(account_id) AS account_id, "
-            "toString(sender_domain) AS sender_domain, row_number() OVER (ORDER BY account_id, sender_domain) AS n, "
-            f"count() OVER () AS total FROM (SELECT DISTINCT account_id, sender_domain FROM {subjects})) "
-            "WHERE n % {size:UInt64} = 0 OR n = total ORDER BY n"
-        )
-        rows = self._rows(query, said | {"size": self._page_subjects})
+        rows = self._rows(pages_query(subjects), said | {"size": self._page_subjects})
         return [(account_id, sender_domain) for account_id, sender_domain in rows]
 
     def _evidence(
@@ -217,9 +215,14 @@ class ReputationReader:
                 yield Subject(account_id, sender_domain), [_day(row[2], row[3:]) for row in days]
 
     def current(
-        self, sender_domain: str | None = None, *, account_id: str | None = None, limit: int = 1_000_000
+        self,
+        sender_domain: str | None = None,
+        *,
+        account_id: str | None = None,
+        limit: int = 1_000_000,
+        after: ListPlace | None = None,
     ) -> list[CurrentRow]:
-        """Return what is said of senders now, the worst first."""
+        """Return what is said of senders now, the worst first; those behind the place `after`."""
         said: dict[str, Any] = {"limit": limit}
         conditions = ["mailbox_provider = ''"]
         if sender_domain is not None:
@@ -228,10 +231,15 @@ class ReputationReader:
         if account_id is not None:
             conditions.append("account_id = {account:String}")
             said["account"] = account_id
+        if after is not None:
+            conditions.append(f"{_LIST_ORDER} > {_LIST_PLACE}")
+            said |= dict(
+                zip(("score", "negative_count", "after_account", "after_domain"), after, strict=True)
+            )
         query = (
             f"SELECT {', '.join(_CURRENT_NAMES)} FROM {self._layout.readable('reputation_current')} FINAL "
             f"WHERE {' AND '.join(conditions)} "
-            "ORDER BY score IS NULL, score, outcome_count DESC, account_id, sender_domain LIMIT {limit:UInt64}"
+            f"ORDER BY {_LIST_ORDER} LIMIT {{limit:UInt64}}"
         )
         return [CurrentRow(**dict(zip(_CURRENT_NAMES, row, strict=True))) for row in self._rows(query, said)]
 

@@ -8,6 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
+from postloop.adapters.blocklist_report import report, seen_by
 from postloop.adapters.clock import utc_now
 from postloop.cli import blocklist_bulk, blocklist_incidents
 from postloop.cli import blocklist_page as page
@@ -56,9 +57,9 @@ def show(
     settings = settings_for(data_dir)
     with guarded():
         reader, recipient = reader_of(settings), listed_as(settings, address)
-        entries = [page.seen_by(row, account) for row in reader.entry(None, recipient)]
+        entries = [seen_by(row, account) for row in reader.entry(None, recipient)]
         changes = [] if account else reader.history(recipient, _HISTORY)
-    found = page.report(recipient, [entry for entry in entries if entry], changes, now=utc_now())
+    found = report(recipient, [entry for entry in entries if entry], changes, now=utc_now())
     if as_json:
         print_json(found)
     else:
@@ -94,7 +95,7 @@ def list_entries(
             limit=limit,
         )
         for row in rows:
-            entry = page.seen_by(row, account)
+            entry = seen_by(row, account)
             if entry is None:
                 continue
             count += 1

@@ -17,9 +17,9 @@ from postloop.adapters.clickhouse import connect
 from postloop.adapters.clock import utc_now
 from postloop.adapters.command_channel import CommandChannel
 from postloop.cli.common import Exit, err, guarded, out, print_json, stop
-from postloop.contracts.address import canonical_recipient
 from postloop.contracts.blocklist import ActorV1, BlocklistCommandV1, BlocklistReplyV1
 from postloop.domain.blocklist.signals import CommandName
+from postloop.domain.errors import DataError
 from postloop.settings import Settings
 
 Actor = Annotated[str, typer.Option("--actor", help="Who asks: account:ID or operator:NAME.")]
@@ -35,13 +35,10 @@ def reader_of(settings: Settings) -> BlocklistReader:
 
 def listed_as(settings: Settings, address: str) -> str:
     """Return an address as the list holds it, or leave with exit code 2."""
-    key = RecipientKey(settings)
-    if key.form != "clear" and "@" not in address:
-        return address
-    recipient = canonical_recipient(address)
-    if not recipient.valid:
-        raise stop(f"not an address: {address!r}", Exit.USAGE)
-    return key.of(recipient.canonical)
+    try:
+        return RecipientKey(settings).listed(address)
+    except DataError:
+        raise stop(f"not an address: {address!r}", Exit.USAGE) from None
 
 
 def actor_of(text: str) -> ActorV1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from typing import Annotated, Any, BinaryIO, Final
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from postloop.adapters.errors import RefusedError, UnavailableError
 from postloop.domain.errors import PostloopError
@@ -118,6 +120,19 @@ def print_json(value: Any) -> None:
     """Write one JSON document as one line on stdout, at once (a reader may wait for it)."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
     sys.stdout.flush()
+
+
+def wrapped(text: str, width: int, *, first: str = "", rest: str = "", style: str = "") -> Iterator[Text]:
+    """Yield a text as lines of this width, the first one behind `first`, the others behind `rest`."""
+    for line in textwrap.wrap(
+        printable(text), width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
+    ):
+        yield Text(line, style=style)
+
+
+def printable(text: str) -> str:
+    """Return what a stranger wrote, without what a terminal would obey."""
+    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def _plain(text: str) -> str:

@@ -12,7 +12,7 @@ from typing import Annotated, Final
 import typer
 from rich.text import Text
 
-from postloop.cli.common import AsJson, Exit, out, print_json, stop
+from postloop.cli.common import AsJson, Exit, out, print_json, stop, wrapped
 from postloop.domain import diagnosis
 from postloop.domain.bounce import Bounce, classify
 from postloop.domain.diagnosis import Cause, Explanation
@@ -111,7 +111,7 @@ def answer_lines(answer: Explanation, *, width: int) -> Iterator[Text]:
     if answer.sources:
         # Addresses are not broken into lines: they must stay whole to be copied.
         yield Text(f"{label('labels', 'sources')}: {'  '.join(answer.sources)}", style="dim")
-    yield from _wrapped(answer.support, width)
+    yield from wrapped(answer.support, width)
 
 
 def _opening(answer: Explanation, width: int) -> Iterator[Text]:
@@ -122,17 +122,17 @@ def _opening(answer: Explanation, width: int) -> Iterator[Text]:
         answer.code or answer.name or answer.query, width - len(kind) - 2, placeholder="..."
     )
     yield Text(title, style="bold").append(f"  {kind}", style="not bold dim")
-    yield from _wrapped(answer.meaning, width)
+    yield from wrapped(answer.meaning, width)
     for other in answer.elsewhere:
         said = label("labels", "elsewhere").format(provider=other.label)
-        yield from _wrapped(f"{said}: {other.meaning}", width)
+        yield from wrapped(f"{said}: {other.meaning}", width)
     if answer.similar:
-        yield from _wrapped(label("labels", "similar").format(names=", ".join(answer.similar)), width)
+        yield from wrapped(label("labels", "similar").format(names=", ".join(answer.similar)), width)
     yield Text()
     facts = {label("labels", "side"): answer.side_text, label("labels", "retry"): answer.retry_text}
     indent = max(map(len, facts)) + 2
     for name, value in facts.items():
-        yield from _wrapped(value, width, first=f"{name:<{indent}}", rest=" " * indent)
+        yield from wrapped(value, width, first=f"{name:<{indent}}", rest=" " * indent)
     yield Text()
 
 
@@ -154,13 +154,6 @@ def _numbered(causes: list[Cause], width: int, *, first: int, with_checks: bool)
     shown = (1 if len(causes) > _MANY else None) if with_checks else 0
     for number, cause in enumerate(causes, start=first):
         style = "bold" if with_checks else ""
-        yield from _wrapped(cause.text, width, first=f"{number:>2}. ", rest="    ", style=style)
+        yield from wrapped(cause.text, width, first=f"{number:>2}. ", rest="    ", style=style)
         for check in cause.checks[:shown]:
-            yield from _wrapped(check, width, first="    - ", rest="      ")
-
-
-def _wrapped(text: str, width: int, *, first: str = "", rest: str = "", style: str = "") -> Iterator[Text]:
-    for line in textwrap.wrap(
-        text, width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
-    ):
-        yield Text(line, style=style)
+            yield from wrapped(check, width, first="    - ", rest="      ")

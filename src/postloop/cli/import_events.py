@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -39,8 +38,9 @@ from postloop.cli.import_reports import (
     SenderDomainOption,
     import_reports,
 )
-from postloop.contracts.decode import Limits, RecordError, decode_record
+from postloop.contracts.decode import Limits
 from postloop.contracts.field_errors import FieldError
+from postloop.contracts.handed_in import read_handed_in
 from postloop.contracts.report_events import Attribution
 from postloop.domain.event_types import EVENT_TYPES, EventType, topic_name
 from postloop.settings import Settings
@@ -215,42 +215,13 @@ def read_lines(
 
 
 def _line(number: int, value: bytes, *, event_type: EventType | None, now: datetime, limits: Limits) -> Line:
-    kind = event_type or _own_type(value)
-    if kind is None and _is_object(value):
-        choices = ", ".join(EVENT_TYPES)
-        problem = Problem(
-            number, None, "type", "unknown_type", f"type must be one of {choices}, or use --type"
-        )
-        return Line(number, value, None, None, 0, (problem,))
-    # A text that is no object ends the same way whatever its type is said to be.
-    decoded = decode_record(kind or "send", value, now=now, limits=limits)
-    problems = tuple(_problem(number, error, reason) for error in decoded.errors for reason in error.errors)
-    if kind is None and not problems:
-        problems = (Problem(number, None, "type", "unknown_type", "an array needs --type"),)
-    key = str(decoded.events[0]["recipient"]).encode() if decoded.events else None
-    return Line(number, value, kind, key, len(decoded.events), problems)
+    read = read_handed_in(value, event_type=event_type, now=now, limits=limits, hint="--type")
+    problems = tuple(_problem(number, index, reason) for index, reason in read.problems)
+    return Line(number, value, read.event_type, read.key, len(read.events), problems)
 
 
-def _problem(number: int, error: RecordError, reason: FieldError) -> Problem:
-    return Problem(number, error.index, reason.field, reason.code, reason.text)
-
-
-def _own_type(value: bytes) -> EventType | None:
-    """Return the type that a line says it has, None for none or an unknown one."""
-    event = _parsed(value)
-    said = event.get("type") if isinstance(event, dict) else None
-    return next((kind for kind in EVENT_TYPES if said in (kind, f"email.{kind}")), None)
-
-
-def _is_object(value: bytes) -> bool:
-    return isinstance(_parsed(value), dict)
-
-
-def _parsed(value: bytes) -> Any:
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        return None
+def _problem(number: int, index: int | None, reason: FieldError) -> Problem:
+    return Problem(number, index, reason.field, reason.code, reason.text)
 
 
 def _sender(settings: Settings, stack: ExitStack) -> Callable[[Line | None], None]:

@@ -9,6 +9,7 @@ import typer
 from postloop.adapters.metrics import installed_version
 from postloop.adapters.telemetry import silence_libraries
 from postloop.cli import (
+    api,
     blocklist,
     classify,
     clickhouse,
@@ -18,6 +19,8 @@ from postloop.cli import (
     domain,
     explain,
     import_events,
+    key,
+    message,
     migrate,
     reclassify,
     reconcile,
@@ -45,6 +48,7 @@ app = typer.Typer(
 
 up.register(app)
 worker.register(app)
+api.register(app)
 clickhouse.register(app)
 migrate.register(app)
 reconcile.register(app)
@@ -56,9 +60,11 @@ blocklist.register(app)
 webhook.register(app)
 webhook_endpoints.register(webhook.webhook)
 webhook_sending.register(webhook.webhook)
+key.register(app)
 config.register(app)
 doctor.register(app)
 domain.register(app)
+message.register(app)
 reputation.register(app)
 simulate.register(app)
 verify.register(app)

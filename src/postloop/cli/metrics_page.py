@@ -9,6 +9,7 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry
 
 from postloop.adapters.metrics import (
+    ApiMetrics,
     BlocklistMetrics,
     RecorderMetrics,
     ReputationMetrics,
@@ -26,7 +27,14 @@ def table() -> str:
     head = "| metric | type | labels | meaning |\n|---|---|---|---|\n"
     registries = [
         metrics().registry
-        for metrics in (RecorderMetrics, BlocklistMetrics, ReputationMetrics, WebhookMetrics, StackMetrics)
+        for metrics in (
+            RecorderMetrics,
+            BlocklistMetrics,
+            ReputationMetrics,
+            WebhookMetrics,
+            ApiMetrics,
+            StackMetrics,
+        )
     ]
     rows = {name: row for registry in registries for name, row in _rows(registry)}
     return head + "\n".join(rows[name] for name in rows) + "\n"

@@ -85,12 +85,15 @@ class _Narrator:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._is_up = False
+        self._operator_key = ""
 
     def say(self, change: dict[str, Any]) -> None:
         event, component = change["event"], change.get("component", "")
         if event == "ready":
             self._is_up = True
             self._show_table(change)
+        elif event == "operator_key":
+            self._operator_key = change["key"]
         elif event in ("ended", "broker_memory", "not_all_stored", "restarting"):
             again = f" (again in {change['restart_in_s']:g} s)" if "restart_in_s" in change else ""
             said = change.get("reason") or event
@@ -119,7 +122,7 @@ class _Narrator:
             column.overflow = "fold"  # an address that is cut short is of no use
         table.add_row("Kafka broker (Tansu)", ready["kafka"], "no: empty at every start")
         table.add_row("ClickHouse (HTTP)", ready["clickhouse"], "yes")
-        table.add_row("health, metrics", ready["http"], "")
+        table.add_row("API, health, metrics", ready["http"], "keys in ClickHouse")
         table.add_row("recorder", "Kafka -> ClickHouse", "")
         table.add_row("blocklist", "Kafka -> blocks", "in ClickHouse")
         table.add_row("reputation", "ClickHouse -> grades", "in ClickHouse")
@@ -128,6 +131,9 @@ class _Narrator:
         out.print(table)
         out.print(f"\n[yellow]{KEEPS_NOTHING}[/]\n")
         out.print(_TRY_NEXT.format(postloop=_as_called(), clickhouse=ready["clickhouse"]), markup=False)
+        if self._operator_key:
+            out.print("The operator's key for the API, shown this once; `postloop key create` makes others:")
+            out.print(f"  {self._operator_key}\n", markup=False)
         out.print("Ctrl-C stops everything.")
 
 

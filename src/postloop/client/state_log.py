@@ -110,6 +110,13 @@ class StateLog:
         self.positions = dict(positions)
         self._new_round()
 
+    def start_at_end(self) -> None:
+        """Read what comes from now on, and perhaps a batch before it: see above for the embedded broker's ends."""
+        places = [TopicPartition(self._topic, number) for number in range(self.identity.partitions)]
+        with kafka_translated(self._where):
+            found = self._consumer.end_offsets(places, timeout_ms=_REQUEST_TIMEOUT_MS)
+        self.start({place.partition: offset for place, offset in found.items()})
+
     def poll(self) -> Fetched:
         """Return new records, or none after half a second.
 

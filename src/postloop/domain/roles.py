@@ -8,5 +8,7 @@ RECORDER: Final = "recorder"
 BLOCKLIST: Final = "blocklist"
 REPUTATION: Final = "reputation"
 WEBHOOKS: Final = "webhooks"
+API: Final = "api"
+"""A process of its own, and no role: it is asked, and reads no records to keep."""
 ROLES: Final = (RECORDER, BLOCKLIST, REPUTATION, WEBHOOKS)
 """Those that exist in this release."""

@@ -35,13 +35,16 @@ class Addresses:
     """The ports of a stack, all on the loopback interface.
 
     Attributes:
+        http_port: Of the API, which tells about the whole stack.
         role_ports: Role -> the port of its health.
+        front_port: Where the supervisor tells the API how the stack is.
     """
 
     kafka_port: int
     clickhouse_port: int
     http_port: int
     role_ports: Mapping[str, int] = field(default_factory=dict)
+    front_port: int = 0
 
     @property
     def kafka(self) -> str:
@@ -54,6 +57,10 @@ class Addresses:
     @property
     def http(self) -> str:
         return f"http://{HOST}:{self.http_port}"
+
+    @property
+    def front(self) -> str:
+        return f"http://{HOST}:{self.front_port}"
 
     def role(self, name: str) -> str:
         """Return where a role serves its health."""
@@ -74,6 +81,7 @@ def choose_addresses(
         clickhouse_port=ports.choose("clickhouse", asked=clickhouse_port, usual=CLICKHOUSE_PORT),
         http_port=ports.choose("http", asked=http_port, usual=HTTP_PORT),
         role_ports={name: ports.any_free() for name in ROLES},
+        front_port=ports.any_free(),
     )
 
 

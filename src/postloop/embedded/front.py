@@ -1,4 +1,7 @@
-"""The HTTP front of a stack: `/health`, `/ready` and `/metrics` of all its processes together."""
+"""What the supervisor tells over HTTP: `/health`, `/ready` and `/metrics` of all processes together.
+
+The API passes it on: people and probes ask there.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ class Front:
         application.router.add_get("/health", self._health)
         application.router.add_get("/ready", self._ready)
         application.router.add_get("/metrics", self._metrics)
-        self.server = WebServer(application, host=host, port=port, setting="--api-port")
+        self.server = WebServer(application, host=host, port=port, setting="the port of the supervisor")
 
     async def _health(self, _: web.Request) -> web.Response:
         return self._answer(ok=self._state.is_live)

@@ -14,11 +14,12 @@ from typing import Any, Final
 import aiohttp
 
 from postloop.adapters import migrations, topic_admin
+from postloop.adapters.api_key_store import ensure_operator_key
 from postloop.adapters.clickhouse import connect
 from postloop.adapters.health_server import HealthState
 from postloop.adapters.metrics import StackMetrics
 from postloop.adapters.webhook_master_key import ensure_master_key
-from postloop.domain.roles import BLOCKLIST, RECORDER, REPUTATION, ROLES, WEBHOOKS
+from postloop.domain.roles import API, BLOCKLIST, RECORDER, REPUTATION, ROLES, WEBHOOKS
 from postloop.embedded import memory_watch
 from postloop.embedded.addresses import HOST, Addresses, child_environment, embedded_settings, stack_settings
 from postloop.embedded.broker import KEEPS_NOTHING, broker_answers, broker_command
@@ -35,7 +36,15 @@ BROKER: Final = "broker"
 CLICKHOUSE: Final = "clickhouse"
 # The longest of the roles, which stop side by side, and the others: under the 10 s that a Ctrl-C may take.
 _DRAIN_S: Final = 2.5
-_STOP_S: Final = {WEBHOOKS: 2.5, REPUTATION: 2.0, BLOCKLIST: 2.0, RECORDER: 2.5, CLICKHOUSE: 1.5, BROKER: 1.0}
+_STOP_S: Final = {
+    API: 1.0,
+    WEBHOOKS: 2.5,
+    REPUTATION: 2.0,
+    BLOCKLIST: 2.0,
+    RECORDER: 2.5,
+    CLICKHOUSE: 1.5,
+    BROKER: 1.0,
+}
 _WATCH_EVERY_S: Final = 1.0
 _HURRY_S: Final = 0.2
 _PROBE_TIMEOUT_S: Final = 2.0
@@ -67,7 +76,7 @@ class Stack:
         self._plan = plan
         self._say = say
         self._settings = embedded_settings(plan.settings, plan.addresses)
-        self._health = HealthState([BROKER, CLICKHOUSE, *ROLES], stuck_after_s=30.0)
+        self._health = HealthState([BROKER, CLICKHOUSE, *ROLES, API], stuck_after_s=30.0)
         self._metrics = StackMetrics()
         self._limit_bytes = memory_watch.limit_bytes(plan.settings)
         self._step = Step.NOTHING
@@ -77,7 +86,7 @@ class Stack:
         self._front = Front(
             self._health,
             host=HOST,
-            port=plan.addresses.http_port,
+            port=plan.addresses.front_port,
             about=self._about,
             metrics=self._metrics_page,
         )
@@ -121,6 +130,7 @@ class Stack:
                 stop_s=_STOP_S[CLICKHOUSE],
             ),
             *map(self._role, ROLES),
+            self._api(),
         ]
 
     def _role(self, name: str) -> ChildSpec:
@@ -135,6 +145,19 @@ class Stack:
             needs=(BROKER, CLICKHOUSE),
             restart_with=(BROKER,),
             stop_s=_STOP_S[name],
+        )
+
+    def _api(self) -> ChildSpec:
+        """Return the API. It needs nothing to be there: it tells from the beginning how the others are."""
+        plan, addresses = self._plan, self._plan.addresses
+        command = [sys.executable, "-m", "postloop.api", "--host", HOST, "--port", str(addresses.http_port)]
+        return ChildSpec(
+            API,
+            [*command, "--stack", addresses.front],
+            plan.logs / f"{API}.log",
+            probe=lambda: answers(self._session, f"{addresses.http}/ready/{API}"),
+            environment=self._environment(RECORDER),
+            stop_s=_STOP_S[API],
         )
 
     def _environment(self, role: str) -> dict[str, str]:
@@ -159,10 +182,13 @@ class Stack:
         client = connect(self._settings)
         try:
             outcome = migrations.apply(client, self._settings)
+            key = ensure_operator_key(client, self._settings)
         finally:
             client.close()
         if outcome.migrations:
             self._say({"event": "migrated", "component": CLICKHOUSE, "migrations": outcome.migrations})
+        if key is not None:
+            self._say({"event": "operator_key", "key_id": key.key_id, "key": key.text})
 
     def _announce(self) -> None:
         addresses = self._plan.addresses
@@ -281,7 +307,9 @@ class Stack:
 
     async def _metrics_page(self) -> bytes:
         addresses = self._plan.addresses
-        pages = {role: await page(self._session, f"{addresses.role(role)}/metrics") for role in ROLES}
+        urls = {role: f"{addresses.role(role)}/metrics" for role in ROLES}
+        urls[API] = f"{addresses.http}/metrics/{API}"
+        pages = {name: await page(self._session, url) for name, url in urls.items()}
         return one_page(self._metrics.registry, {role: text for role, text in pages.items() if text})
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, ParamSpec, TypeVar
 
+from postloop.domain.webhook.schedule import error_class
 from postloop_streams.patience import Patience
 from postloop_streams.webhooks.desk import Desk, Ended, Job
 from postloop_streams.webhooks.opening import note
@@ -26,6 +27,7 @@ class Assignment:
     Attributes:
         numbers: Partitions of the delivery topic.
         ended: Attempts that ended and are not judged yet.
+        returned: Jobs that were not begun: their endpoint failed meanwhile.
         is_open: The queues are there, or never will be.
         wake: Something happened that a turn should look at.
     """
@@ -44,6 +46,7 @@ class Assignment:
         self.desk = desk
         self.patience = patience
         self.ended: list[Ended] = []
+        self.returned: list[Job] = []
         self.running: dict[asyncio.Task[None], Job] = {}
         self.is_open = asyncio.Event()
         self.wake = asyncio.Event()
@@ -51,20 +54,35 @@ class Assignment:
         self._write = write
         self._lock = asyncio.Lock()
         self._settling = asyncio.Lock()
+        self._begun: Counter[str] = Counter()
+        self._ready: defaultdict[str, deque[Job]] = defaultdict(deque)
         self._acks: defaultdict[int, deque[tuple[int, Callable[[], Any]]]] = defaultdict(deque)
 
     async def call(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Call something of the desk in a thread, one at a time."""
         async with self._lock:
-            # Shielded: a thread that runs on must keep the lock.
-            return await asyncio.shield(asyncio.to_thread(function, *args, **kwargs))
+            work = asyncio.ensure_future(asyncio.to_thread(function, *args, **kwargs))
+            try:
+                return await asyncio.shield(work)
+            except asyncio.CancelledError:
+                # The thread runs on, and the next call must not begin beside it: closing a file in use is a crash.
+                await asyncio.wait({work})
+                raise
 
     def ack_when_settled(self, number: int, end: int, ack: Callable[[], Any]) -> None:
         """Call `ack` once everything before a place of the delivery topic is made or in the changelog."""
         self._acks[number].append((end, ack))
 
     def start(self, job: Job, attempts: Attempts) -> None:
-        """Begin an attempt."""
+        """Begin an attempt, now or when one of its endpoint ends: no more run at once than the endpoint allows."""
+        name = job.endpoint.endpoint_id
+        if self._begun[name] < job.endpoint.concurrency:
+            self._begin(job, attempts)
+        else:
+            self._ready[name].append(job)
+
+    def _begin(self, job: Job, attempts: Attempts) -> None:
+        self._begun[job.endpoint.endpoint_id] += 1
         task = asyncio.create_task(self._attempt(job, attempts))
         self.running[task] = job
         task.add_done_callback(lambda task: self.running.pop(task, None))
@@ -73,7 +91,23 @@ class Assignment:
         ended = await attempts.make(job)
         # Not before: a turn may have taken the list meanwhile.
         self.ended.append(ended)
+        self._next(job.endpoint.endpoint_id, attempts, has_failed=bool(error_class(ended.answer)))
         self.wake.set()
+
+    def _next(self, name: str, attempts: Attempts, *, has_failed: bool) -> None:
+        self._begun[name] -= 1
+        if not self._begun[name]:
+            del self._begun[name]
+        ready = self._ready.get(name)
+        if ready is None or self.is_closed:
+            return
+        if has_failed:  # whether more is sent there is for the next turn to say
+            self.returned.extend(ready)
+            ready.clear()
+        else:
+            self._begin(ready.popleft(), attempts)
+        if not ready:
+            del self._ready[name]
 
     async def settle(self, *, before_ms: int) -> None:
         """Write to the changelog what it lacks, and ack what is settled then.
@@ -113,7 +147,11 @@ class Assignment:
 
     async def close(self) -> None:
         """Abandon the attempts that still run, and let go of the files."""
-        jobs = list(self.running.values())
+        jobs = [
+            *self.running.values(),
+            *self.returned,
+            *(job for ready in self._ready.values() for job in ready),
+        ]
         for task in list(self.running):
             task.cancel()
         self.patience.is_stopped = True

@@ -27,7 +27,7 @@ from postloop.domain.webhook.endpoint import DisableCause
 from postloop_streams.assignments import assignment_of
 from postloop_streams.patience import AbandonedError, Patience
 from postloop_streams.webhooks.assignment import Assignment, WriteChangelog
-from postloop_streams.webhooks.desk import Desk, Judged
+from postloop_streams.webhooks.desk import Desk, Job, Judged
 from postloop_streams.webhooks.directory import EndpointBook
 from postloop_streams.webhooks.logbook import answer_log, backlog_of, logs_of, outcome_of
 from postloop_streams.webhooks.sending import Attempts
@@ -147,8 +147,7 @@ class Owner:
         """Write down what ended, begin nothing, settle everything."""
         if not assignment.desk.owned:
             return
-        ended, assignment.ended = assignment.ended, []
-        judged, jobs = await assignment.call(assignment.desk.turn, ended, now_ms=clock.now_ms())
+        judged, jobs = await self._turn(assignment)
         await assignment.call(assignment.desk.abandon, jobs)
         await self._tell(assignment, judged)
         await assignment.settle(before_ms=clock.now_ms() + 1)
@@ -233,20 +232,35 @@ class Owner:
         attempts = self.attempts
         if attempts is None:
             raise RuntimeError("attempts are made before the loop runs")
-        while not assignment.is_closed:
-            assignment.wake.clear()
-            ended, assignment.ended = assignment.ended, []
-            judged, jobs = await assignment.call(assignment.desk.turn, ended, now_ms=clock.now_ms())
-            for job in jobs:
-                assignment.start(job, attempts)
-            self._metrics.webhook_running.set(len(assignment.running))
-            await self._tell(assignment, judged)
-            self._health.beat()
-            if not jobs and not judged:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_IDLE_S):
-                        await assignment.wake.wait()
-            await asyncio.sleep(_COLLECT_S)
+        telling: asyncio.Task[None] | None = None
+        try:
+            while not assignment.is_closed:
+                judged, jobs = await self._turn(assignment)
+                for job in jobs:
+                    assignment.start(job, attempts)
+                self._metrics.webhook_running.set(len(assignment.running))
+                if judged:
+                    # The log is told beside the next turn, one piece after the other.
+                    if telling is not None:
+                        await telling
+                    telling = asyncio.create_task(self._tell(assignment, judged))
+                self._health.beat()
+                if not jobs and not judged:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(_IDLE_S):
+                            await assignment.wake.wait()
+                await asyncio.sleep(_COLLECT_S)
+        finally:
+            if telling is not None:
+                await telling
+
+    async def _turn(self, assignment: Assignment) -> tuple[list[Judged], list[Job]]:
+        assignment.wake.clear()
+        returned, assignment.returned = assignment.returned, []
+        if returned:
+            await assignment.call(assignment.desk.abandon, returned)
+        ended, assignment.ended = assignment.ended, []
+        return await assignment.call(assignment.desk.turn, ended, now_ms=clock.now_ms())
 
     async def _tell(self, assignment: Assignment, judged: Sequence[Judged]) -> None:
         for one in judged:

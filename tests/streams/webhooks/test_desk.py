@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import threading
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,25 @@ def test_an_endpoint_that_is_not_known_yet_lets_its_deliveries_wait(world: World
     assert world.counts == (2, 0)
 
 
+def assignment_of(world: World) -> Assignment:
+    patience = Patience(lease=Lease(30.0), health=HealthState([], stuck_after_s=60.0))
+    return Assignment(0, frozenset({0}), desk=world.desk, patience=patience, write=None)  # type: ignore[arg-type]
+
+
+async def test_who_is_cancelled_waits_for_his_thread_before_the_next_call_begins(world: World) -> None:
+    assignment, release, calls = assignment_of(world), threading.Event(), []
+    first = asyncio.create_task(assignment.call(release.wait, 5))
+    while not assignment._lock.locked():
+        await asyncio.sleep(0)
+    second = asyncio.create_task(assignment.call(calls.append, "second"))
+    first.cancel()
+    await asyncio.sleep(0.05)
+    assert not first.done() and not calls
+    release.set()
+    await second
+    assert first.cancelled() and calls == ["second"]
+
+
 async def test_an_attempt_that_ends_while_a_turn_takes_the_others_is_not_lost(world: World) -> None:
     world.put(1)
     (job,) = world.jobs()
@@ -171,11 +191,81 @@ async def test_an_attempt_that_ends_while_a_turn_takes_the_others_is_not_lost(wo
             await release.wait()
             return Ended(job=job, answer=Answer(status=204), at_ms=NOW)
 
-    patience = Patience(lease=Lease(30.0), health=HealthState([], stuck_after_s=60.0))
-    assignment = Assignment(0, frozenset({0}), desk=world.desk, patience=patience, write=None)  # type: ignore[arg-type]
+    assignment = assignment_of(world)
     assignment.start(job, Slow())  # type: ignore[arg-type]
     await begun.wait()
     assignment.ended = []  # what a turn does
     release.set()
     await assignment.wake.wait()
     assert [one.job for one in assignment.ended] == [job]
+
+
+class Held:
+    """Attempts that end when told."""
+
+    def __init__(self) -> None:
+        self.open: dict[str, asyncio.Future[int]] = {}
+
+    async def make(self, job: Job) -> Ended:
+        self.open[job.message_id] = asyncio.get_running_loop().create_future()
+        status = await self.open[job.message_id]
+        del self.open[job.message_id]
+        return Ended(job=job, answer=Answer(status=status), at_ms=NOW)
+
+    async def answer(self, status: int) -> None:
+        """Answer the attempt that was begun first, and let happen what follows."""
+        next(iter(self.open.values())).set_result(status)
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def narrow(tmp_path: Path) -> AsyncIterator[World]:
+    """An endpoint that takes two attempts at once, and has earned that more stand ready."""
+    made = World(tmp_path, concurrency=2)
+    made.put(8)
+    while (jobs := made.jobs()) and len(jobs) < 4:
+        made.end(jobs, 204)
+        made.put(8)
+    made.desk.abandon(jobs)
+    yield made
+    made.desk.close()
+
+
+async def test_no_more_run_at_once_than_the_endpoint_allows_and_the_next_begins_when_one_ends(
+    narrow: World,
+) -> None:
+    assignment, held, jobs = assignment_of(narrow), Held(), narrow.jobs()
+    assert len(jobs) == 4
+    for job in jobs:
+        assignment.start(job, held)  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    assert len(held.open) == 2
+    for left in (2, 2, 1, 0):
+        await held.answer(204)
+        assert len(held.open) == left
+    assert len(assignment.ended) == 4 and not assignment.returned
+
+
+async def test_what_stood_ready_is_handed_back_when_the_endpoint_fails(narrow: World) -> None:
+    assignment, held, jobs = assignment_of(narrow), Held(), narrow.jobs()
+    for job in jobs:
+        assignment.start(job, held)  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    await held.answer(500)
+    assert len(held.open) == 1 and assignment.returned == jobs[2:]
+    waiting_before = narrow.counts[0]
+    narrow.desk.abandon(assignment.returned)
+    assert narrow.counts[0] == waiting_before
+    assert {job.message_id for job in narrow.jobs()} >= {job.message_id for job in jobs[2:3]}
+    await held.answer(204)
+
+
+async def test_nothing_is_begun_once_the_partitions_are_given_up(narrow: World) -> None:
+    assignment, held, jobs = assignment_of(narrow), Held(), narrow.jobs()
+    for job in jobs:
+        assignment.start(job, held)  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    assignment.is_closed = True
+    await held.answer(204)
+    assert len(held.open) == 1

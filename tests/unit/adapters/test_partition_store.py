@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,3 +68,28 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be used"):
         PartitionStore(tmp_path / "file" / "0.sqlite")
+
+
+def test_a_file_is_closed_when_the_call_under_way_has_ended(tmp_path: Path) -> None:
+    """Without taking turns this ends the process with a segmentation fault."""
+    for number in range(10):
+        store = PartitionStore(tmp_path / f"{number}.sqlite")
+        store.apply([Item(f"e|{n}", b"x" * 200, n) for n in range(2_000)])
+        begun, ends = threading.Event(), list[str]()
+
+        def read(
+            store: PartitionStore = store, begun: threading.Event = begun, ends: list[str] = ends
+        ) -> None:
+            try:
+                while True:
+                    assert len(store.due(2_000, limit=2_000)) == 2_000
+                    begun.set()
+            except StoreError as error:
+                ends.append(str(error))
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        assert begun.wait(5)
+        store.close()
+        reader.join(5)
+        assert ends == [f"{tmp_path / f'{number}.sqlite'} is closed"]

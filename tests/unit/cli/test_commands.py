@@ -151,6 +151,11 @@ def test_the_version_is_that_of_the_package(run: Run) -> None:
             "clickhouse_url must look like http://HOST:PORT",
             id="no url",
         ),
+        pytest.param(
+            {"api_watch": "recorder=http://10.0.0.5:8090,blocklist"},
+            "api_watch is a list like recorder=http://10.0.0.5:8090: 'blocklist'",
+            id="no address of a worker",
+        ),
     ],
 )
 @pytest.mark.parametrize(
@@ -203,6 +208,13 @@ def test_a_worker_becomes_the_process_of_its_role(run: Run, monkeypatch: pytest.
     assert became[0][1:] == ["-m", "postloop_streams", "recorder"]
 
 
+def test_the_api_becomes_a_process_of_its_own(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    became: list[list[str]] = []
+    monkeypatch.setattr(worker.os, "execv", lambda path, command: became.append(command))
+    assert run("api", "--host", "::1", "--port", "0").exit_code == 0
+    assert became[0][1:] == ["-m", "postloop.api", "--host", "::1", "--port", "0"]
+
+
 def test_schemas_are_written_one_file_per_topic(run: Run, tmp_path: Path) -> None:
     assert run("schemas", "export", "--dir", str(tmp_path / "out")).exit_code == 0
     on_stdout = json.loads(run("schemas", "export").stdout)
@@ -239,7 +251,9 @@ def test_an_unreachable_broker_is_one_sentence_and_exit_code_3(
 
 
 @pytest.mark.parametrize(
-    "arguments", [["deadletter", "list"], ["deadletter", "show", "x"], ["migrate"]], ids=" ".join
+    "arguments",
+    [["deadletter", "list"], ["deadletter", "show", "x"], ["migrate"], ["key", "list"]],
+    ids=" ".join,
 )
 def test_an_unreachable_database_is_one_sentence_and_exit_code_3(
     run: Run, closed_port: int, arguments: list[str]

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from postloop.adapters.domain_health import Health, document, summary
+from postloop.adapters.domain_parts import Part
 from postloop.adapters.reputation_store import CurrentRow, Subject
-from postloop.cli.domain_page import Health, document, show, show_list, summary
-from postloop.cli.domain_parts import Part
+from postloop.cli.domain_page import show, show_list
 from postloop.domain.opens import OpenCounts, OpenDay
 from postloop.domain.reputation import DEFAULT_REPUTATION_POLICY, WindowCounts, evidence_of, tencent_ladder
 
@@ -34,7 +35,8 @@ def health(**fields: Any) -> Health:
         "subject": Subject("acme", "mail.acme.example"),
         "evidence": evidence_of(mail(10_000, complaints=50)),
         "current": None,
-        **dict.fromkeys(("opens", "pools", "latencies", "days"), ()),
+        **dict.fromkeys(("opens", "pools", "latencies"), ()),
+        "series": {},
         **fields,
     }
     return Health(**values)

@@ -8,7 +8,13 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from postloop.adapters.health_server import HealthServer, HealthState, PortTakenError
-from postloop.adapters.metrics import BlocklistMetrics, RecorderMetrics, ReputationMetrics, StackMetrics
+from postloop.adapters.metrics import (
+    ApiMetrics,
+    BlocklistMetrics,
+    RecorderMetrics,
+    ReputationMetrics,
+    StackMetrics,
+)
 
 
 class Seconds:
@@ -104,11 +110,11 @@ async def test_a_stopped_server_frees_its_port() -> None:
 
 @pytest.mark.parametrize(
     "metrics",
-    [RecorderMetrics(), BlocklistMetrics(), ReputationMetrics(), StackMetrics()],
-    ids=["recorder", "blocklist", "reputation", "stack"],
+    [RecorderMetrics(), BlocklistMetrics(), ReputationMetrics(), ApiMetrics(), StackMetrics()],
+    ids=["recorder", "blocklist", "reputation", "api", "stack"],
 )
 def test_metric_names_carry_the_namespace_and_end_in_their_unit(
-    metrics: RecorderMetrics | BlocklistMetrics | StackMetrics,
+    metrics: RecorderMetrics | BlocklistMetrics | ApiMetrics | StackMetrics,
 ) -> None:
     from prometheus_client import generate_latest
 

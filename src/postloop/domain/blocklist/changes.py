@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Final, Literal
-from uuid import UUID
 
 from postloop.domain.blocklist.entry import ReleaseCause, Told
+from postloop.domain.event_ids import Namespace
 
 Outcome = Literal["done", "refused", "not_found"]
 
-_NAMESPACE: Final = UUID("0b7d6a52-9a51-5a6f-8d0e-3f4f1a6f2c77")
-_HASHED_NAMESPACE: Final = hashlib.sha1(_NAMESPACE.bytes, usedforsecurity=False)
-_VARIANT: Final = "89ab89ab89ab89ab"
+_IDS: Final = Namespace("0b7d6a52-9a51-5a6f-8d0e-3f4f1a6f2c77")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,23 +51,14 @@ Change = Blocked | Released | Answered
 
 def entry_id(*, scope: str, recipient: str, ended_ms: int) -> str:
     """Return the id of the block that follows one that ended at `ended_ms` (0: the first one)."""
-    return _uuid5(f"entry|{scope}|{ended_ms}|{recipient}")
+    return _IDS.id_of(f"entry|{scope}|{ended_ms}|{recipient}")
 
 
 def blocked_event_id(*, scope: str, recipient: str, cause_id: str) -> str:
     """Return the id of the event that a cause (an input event, a command) leads to."""
-    return _uuid5(f"insert|{scope}|{cause_id}|{recipient}")
+    return _IDS.id_of(f"insert|{scope}|{cause_id}|{recipient}")
 
 
 def released_event_id(*, entry_id: str, cause: str, cause_id: str) -> str:
     """Return the id of the event of a release; `cause_id` is the command's, or the moment at which a lease ended."""
-    return _uuid5(f"expire|{entry_id}|{cause}|{cause_id}")
-
-
-def _uuid5(name: str) -> str:
-    """Return the text of `uuid.uuid5(_NAMESPACE, name)` (RFC 9562 section 5.5) in a third of its time."""
-    digest = _HASHED_NAMESPACE.copy()
-    digest.update(name.encode())
-    text = digest.hexdigest()
-    variant = _VARIANT[int(text[16], 16)]
-    return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}"
+    return _IDS.id_of(f"expire|{entry_id}|{cause}|{cause_id}")

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Final
 
 from postloop.domain.diagnosis.catalogue import Entry, catalogue, providers
@@ -121,6 +122,7 @@ def _group(finding: Finding) -> str:
     return finding.code[0] if STATUS.fullmatch(finding.code) else ""
 
 
+@lru_cache(maxsize=1024)
 def advice(reason: str, lang: str = DEFAULT_LANGUAGE) -> Advice:
     """Return one sentence on a bounce reason and one next step; another word is as `unknown`.
 

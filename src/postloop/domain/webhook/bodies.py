@@ -23,6 +23,7 @@ _NEVER: Final = frozenset({"cause_account_ids", "source_event_ids", "evidence"})
 # Texts of servers, which like to repeat the address they refuse.
 _QUOTING: Final = frozenset({"diagnostic", "smtp_response", "smtp_text"})
 _SHORTEST_QUOTED_CHARS: Final = 3
+_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -107,5 +108,4 @@ def _without_recipient(text: str, recipient: str) -> str:
 
 
 def _json(value: Mapping[str, Any]) -> bytes:
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.encode("utf-8", "replace")
+    return _encode(value).encode("utf-8", "replace")

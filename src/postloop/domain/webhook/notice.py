@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
-from uuid import UUID, uuid5
+
+from postloop.domain.event_ids import Namespace
 
 RecipientForm = Literal["", "clear", "masked", "hmac-sha256"]
 
-_NAMESPACE: Final = UUID("3d5c2a7e-5f0b-5c1d-8a6e-91b7c0f4e2d8")
+_IDS: Final = Namespace("3d5c2a7e-5f0b-5c1d-8a6e-91b7c0f4e2d8")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,23 +42,19 @@ class Notice:
 
 def delayed_event_id(*, account_id: str, message_id: str, recipient: str) -> str:
     """Return the id of the one `email.delayed` of a message and recipient, whichever deferral came first."""
-    return str(
-        uuid5(
-            _NAMESPACE, f"delayed|{len(account_id)}|{account_id}|{len(message_id)}|{message_id}|{recipient}"
-        )
-    )
+    return _IDS.id_of(f"delayed|{len(account_id)}|{account_id}|{len(message_id)}|{message_id}|{recipient}")
 
 
 def disabled_event_id(*, endpoint_id: str, version: int) -> str:
     """Return the id of the event that an endpoint was disabled by its change number `version`."""
-    return str(uuid5(_NAMESPACE, f"disabled|{endpoint_id}|{version}"))
+    return _IDS.id_of(f"disabled|{endpoint_id}|{version}")
 
 
 def webhook_id(*, event_id: str, endpoint_id: str) -> str:
     """Return the id of an event for an endpoint: `msg_` and a UUIDv5. Every attempt and resend repeats it."""
-    return f"msg_{uuid5(_NAMESPACE, f'msg|{endpoint_id}|{event_id}')}"
+    return "msg_" + _IDS.id_of(f"msg|{endpoint_id}|{event_id}")
 
 
 def batch_id(*, endpoint_id: str, webhook_ids: tuple[str, ...]) -> str:
     """Return the id of several webhooks that go out in one request, in their order."""
-    return f"msg_{uuid5(_NAMESPACE, f'batch|{endpoint_id}|' + ','.join(webhook_ids))}"
+    return "msg_" + _IDS.id_of(f"batch|{endpoint_id}|" + ",".join(webhook_ids))

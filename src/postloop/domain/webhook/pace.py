@@ -22,6 +22,8 @@ from postloop.domain.webhook.health import HEALTHY, Health, failed, is_hopeless,
 from postloop.domain.webhook.schedule import Judgement
 
 _UNLIMITED: Final = 1_000_000
+READ_AHEAD: Final = 2
+"""An endpoint that earned it is given so many times as many attempts as may run: the next begins when one ends."""
 
 
 class Pace:
@@ -30,8 +32,8 @@ class Pace:
     Attributes:
         endpoint: Its newest version; may be replaced at any time.
         health: To be stored when it changes.
-        first_running: First attempts that run.
-        late_running: Late attempts that run.
+        first_running: First attempts that run or stand ready.
+        late_running: Late attempts likewise.
     """
 
     def __init__(self, endpoint: Endpoint, *, now_ms: int, health: Health = HEALTHY) -> None:
@@ -44,11 +46,11 @@ class Pace:
         self._bucket = full_bucket(rate_per_s=endpoint.rate_limit_per_s, now_ms=now_ms)
 
     def limit(self, *, now_ms: int) -> int:
-        """Return how many attempts may run at the same time; 0: none now, and nothing need be read for it."""
+        """Return how many attempts may run or stand ready; 0: none now, and nothing need be read for it."""
         if self.endpoint.state != "active":
             return 0
         state = circuit_state(self._circuit, now_ms=now_ms)
-        return {"closed": min(self._limit, self.endpoint.concurrency), "half_open": 1, "open": 0}[state]
+        return {"closed": min(self._limit, self._most), "half_open": 1, "open": 0}[state]
 
     def queue(self, *, first_due: int, late_due: int, now_ms: int) -> Queue:
         """Return what `pick` needs to know."""
@@ -82,13 +84,17 @@ class Pace:
         if is_failure and not judgement.counts:
             return False
         self._circuit = attempted(self._circuit, is_failure=is_failure, now_ms=now_ms)
-        self._limit = next_limit(self._limit, is_failure=is_failure, most=self.endpoint.concurrency)
+        self._limit = next_limit(self._limit, is_failure=is_failure, most=self._most)
         self.health = failed(self.health, now_ms=now_ms) if is_failure else succeeded(self.health)
         return is_hopeless(self.health)
 
     def abandoned(self, lane: Lane) -> None:
         """Note that an attempt was given up by us: nothing is known."""
         self._add(lane, -1)
+
+    @property
+    def _most(self) -> int:
+        return READ_AHEAD * self.endpoint.concurrency
 
     def _add(self, lane: Lane, count: int) -> None:
         if lane == "first":

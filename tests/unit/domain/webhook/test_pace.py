@@ -28,7 +28,10 @@ def test_an_endpoint_earns_slots_by_successes_and_has_one_probe_when_it_failed_f
     assert pace.limit(now_ms=NOW) == 4
     for _ in range(5):
         attempt(pace, Answer(status=200))
-    assert pace.limit(now_ms=NOW) == 6
+    assert pace.limit(now_ms=NOW) == 9
+    for _ in range(3):
+        attempt(pace, Answer(status=200))
+    assert pace.limit(now_ms=NOW) == 12  # six that may run, and as many that stand ready
     for _ in range(20):
         attempt(pace, Answer(status=500))
     assert pace.limit(now_ms=NOW) == 0

@@ -1,4 +1,4 @@
-"""The real worker of the blocklist, and what its pages of health and metrics say."""
+"""The real worker of a role, and what its pages of health and metrics say."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from bench import stack
 from bench.meter import Sampler, cpu_between, peak_mb
 from bench.processes import Process, free_port, wait_until
 
-_INSERTED: Final = re.compile(r'^postloop_blocklist_changes_total\{change="inserted"\} (\S+)$', re.MULTILINE)
-_ROUTED: Final = re.compile(r"^postloop_blocklist_signals_total\{topic=\"[^\"]*\"\} (\S+)$", re.MULTILINE)
-_UNSTORED: Final = re.compile(r"^postloop_blocklist_journal_unstored_rows (\S+)$", re.MULTILINE)
+_INSERTED: Final = r'blocklist_changes_total\{change="inserted"\}'
+_ROUTED: Final = r"blocklist_signals_total\{topic=\"[^\"]*\"\}"
+_UNSTORED: Final = "blocklist_journal_unstored_rows"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Place:
             brokers=brokers,
             clickhouse_port=clickhouse_port,
             directory=directory,
-            group=f"bench-blocklist-{uuid.uuid4().hex[:8]}",
+            group=f"bench-{uuid.uuid4().hex[:8]}",
         )
 
 
@@ -76,17 +76,22 @@ class Worker:
         wait_until(condition, what=what, process=self.process, timeout_s=timeout_s)
         return time.time()
 
+    def metric(self, name: str) -> int:
+        """Return the value of a metric, summed over what a pattern of its name and labels matches."""
+        found = re.findall(rf"^postloop_{name} (\S+)$", self._get("/metrics"), re.MULTILINE)
+        return int(sum(map(float, found)))
+
     def inserted(self) -> int:
         """Return how many entries it has published since it started."""
-        return self._metric(_INSERTED)
+        return self.metric(_INSERTED)
 
     def routed(self) -> int:
         """Return how many signals it has read of the input topics since it started."""
-        return self._metric(_ROUTED)
+        return self.metric(_ROUTED)
 
     def unstored(self) -> int:
         """Return how many rows its journal holds in memory."""
-        return self._metric(_UNSTORED)
+        return self.metric(_UNSTORED)
 
     def cpu_s(self, start_at: float, end_at: float) -> float:
         """Return the CPU seconds used between two moments."""
@@ -106,9 +111,6 @@ class Worker:
         except OSError:
             return False
 
-    def _metric(self, pattern: re.Pattern[str]) -> int:
-        return int(sum(float(value) for value in pattern.findall(self._get("/metrics"))))
-
     def _get(self, path: str) -> str:
         with urllib.request.urlopen(f"http://127.0.0.1:{self._port}{path}", timeout=10) as answer:
             text: str = answer.read().decode()
@@ -116,7 +118,7 @@ class Worker:
 
 
 @contextmanager
-def running(place: Place, **settings: str) -> Iterator[Worker]:
+def running(place: Place, *, role: str = "blocklist", **settings: str) -> Iterator[Worker]:
     """Start a worker at a place, with what an earlier one left there; kill it in the end."""
     port = free_port()
     values = {
@@ -134,7 +136,7 @@ def running(place: Place, **settings: str) -> Iterator[Worker]:
     env = stack.clean_environment() | {f"POSTLOOP_{name.upper()}": value for name, value in values.items()}
     log_path = place.directory / f"worker-{uuid.uuid4().hex[:8]}.log"
     started_at = time.time()
-    argv = [sys.executable, "-m", "postloop_streams", "blocklist"]
+    argv = [sys.executable, "-m", "postloop_streams", role]
     with (
         Process(argv, log_path=log_path, env=env, cwd=place.directory) as process,
         Sampler(process.pid) as sampler,

@@ -1,0 +1,153 @@
+"""The health of sender domains: the worst first, and one in full."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Path, Query
+
+from postloop.adapters.clock import utc_now
+from postloop.adapters.domain_health import RUNNING, Health, Standing, document, standings, summary
+from postloop.adapters.domain_reader import DomainReader
+from postloop.adapters.reputation_store import ListPlace, ReputationReader, Subject
+from postloop.api.caller import Asking, Caller
+from postloop.api.domain_models import DomainAnswer, DomainHealth, DomainPage, DomainSummary
+from postloop.api.examples import DOMAIN, DOMAINS, example
+from postloop.api.openapi import WITH_KEY, errors
+from postloop.api.problems import Problem
+from postloop.api.scope import MAX_TEXT_CHARS, AccountId, Cursor, account_of, refused
+from postloop.api.state import Api, Shared
+from postloop.contracts.cursor import cursor_of, place_of
+from postloop.domain.errors import DataError
+
+router = APIRouter(tags=["domains"], responses=WITH_KEY)
+
+MAX_DOMAINS: Final = 200
+# An operator's answer about a domain that many accounts send from; account_id asks for any other.
+_MAX_ACCOUNTS: Final = 10
+
+
+@router.get(
+    "/v1/domains", summary="Sender domains, the worst first", responses={**errors(404), **example(DOMAINS)}
+)
+async def list_domains(
+    caller: Asking,
+    api: Shared,
+    limit: Annotated[int, Query(ge=1, le=MAX_DOMAINS, description="Domains of a page.")] = 20,
+    cursor: Cursor = None,
+    account_id: AccountId = None,
+) -> DomainPage:
+    """List grade, score, rates and open rate of sender domains; those with an unknown grade come last."""
+    account = account_of(caller, account_id)
+    try:
+        after = _place(cursor) if cursor else None
+    except DataError as error:
+        raise refused(error) from None
+    return await read_domains(api, account_id=account, limit=limit, after=after)
+
+
+async def read_domains(
+    api: Api, *, account_id: str | None, limit: int, after: ListPlace | None = None
+) -> DomainPage:
+    """Return a page of sender domains, of one account or of all, the worst first."""
+    rows = await api.warehouse.ask(
+        lambda client: ReputationReader(client, api.settings).current(
+            account_id=account_id, limit=limit + 1, after=after
+        )
+    )
+    page = rows[:limit]
+    pairs = [(row.account_id, row.sender_domain) for row in page]
+    opens = await api.warehouse.ask(lambda client: DomainReader(client, api.settings).open_rates(pairs))
+    return DomainPage(
+        domains=[
+            DomainSummary(**summary(row), open_rate=opens.get(pair))
+            for row, pair in zip(page, pairs, strict=True)
+        ],
+        next_cursor=cursor_of(page[-1].place) if len(rows) > limit else None,
+    )
+
+
+def _place(cursor: str) -> ListPlace:
+    score, negative_count, account_id, sender_domain = place_of(cursor, (int, float), int, str, str)
+    return float(score), negative_count, account_id, sender_domain
+
+
+@router.get(
+    "/v1/domains/{sender_domain}",
+    summary="The health of a sender domain",
+    responses={**errors(404), **example(DOMAIN)},
+)
+async def show_domain(
+    caller: Asking,
+    api: Shared,
+    sender_domain: Annotated[
+        str, Path(min_length=1, max_length=MAX_TEXT_CHARS, description="Exactly as in its events.")
+    ],
+    account_id: AccountId = None,
+) -> DomainAnswer:
+    """Tell rates with their intervals, score, reasons, what to do, opens, delivery times, and series for charts."""
+    account, now = account_of(caller, account_id), utc_now()
+    if account is None:
+        found = await _standings(api, None, sender_domain, now)
+        subjects = [subject for subject, *_ in found[:_MAX_ACCOUNTS]]
+        parts = await asyncio.gather(*(_parts(api, subject, caller, now) for subject in subjects))
+    else:
+        found, own = await asyncio.gather(
+            _standings(api, account, sender_domain, now),
+            _parts(api, Subject(account, sender_domain), caller, now),
+        )
+        parts = [own]
+    if not found:
+        raise Problem(404, "not_found", "Nothing was sent from this domain in the last 30 days.")
+    return DomainAnswer(
+        sender_domain=sender_domain,
+        accounts=[
+            DomainHealth(**document(_health(*one), policy=api.policy))
+            for one in zip(found, parts, strict=False)
+        ],
+        is_complete=len(found) <= _MAX_ACCOUNTS,
+    )
+
+
+async def _standings(api: Api, account: str | None, domain: str, now: datetime) -> list[Standing]:
+    """Return what the mail of each account says that sends from a domain, and what was last said of it."""
+    evidence, current = await asyncio.gather(
+        api.warehouse.ask(
+            lambda client: ReputationReader(
+                client, api.settings, representative_count=api.policy.representative_count
+            ).evidence_of(account, domain, as_of=now + RUNNING)
+        ),
+        api.warehouse.ask(
+            lambda client: ReputationReader(client, api.settings).current(
+                domain, account_id=account, limit=_MAX_ACCOUNTS + 1
+            )
+        ),
+    )
+    return standings(evidence, current)
+
+
+async def _parts(api: Api, subject: Subject, caller: Caller, now: datetime) -> dict[str, Any]:
+    """Return the other parts of `Health`, asked for side by side.
+
+    How a pool did as a whole tells about others that send over it, so an account is not told.
+    """
+    pair = subject.account_id, subject.sender_domain
+    names = ["opens", "latencies"] + (["pools"] if caller.account_id is None else [])
+
+    async def ask(name: str) -> Any:
+        return await api.warehouse.ask(
+            lambda client: getattr(DomainReader(client, api.settings), name)(*pair)
+        )
+
+    series, *parts = await asyncio.gather(
+        api.warehouse.ask(lambda client: DomainReader(client, api.settings).series(*pair, now=now)),
+        *map(ask, names),
+    )
+    return {"series": series, "pools": [], **dict(zip(names, parts, strict=True))}
+
+
+def _health(standing: Standing, parts: dict[str, Any]) -> Health:
+    subject, evidence, current = standing
+    return Health(subject=subject, evidence=evidence, current=current, **parts)
