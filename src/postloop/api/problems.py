@@ -20,7 +20,6 @@ TYPE_PREFIX: Final = "urn:postloop:problem:"
 _MAX_ERRORS: Final = 100
 # What the framework refuses by itself: its status -> our code.
 _CODES: Final = {
-    400: "bad_request",
     401: "unauthorized",
     404: "not_found",
     405: "method_not_allowed",
@@ -94,6 +93,8 @@ async def _http_error(request: Request, error: Exception) -> Response:
         return response(error.status_code, error.code, error.detail, headers=error.headers, **error.more)
     assert isinstance(error, HTTPException)
     status = error.status_code
+    if status == 400:  # said by the framework of a body that cannot be parsed, as where it is not UTF-8
+        return invalid([{"field": "", "code": "not_json", "text": "the body is not JSON"}])
     code = _CODES.get(status, "refused")
     detail = f"there is no {request.method} {request.url.path}" if status in (404, 405) else error.detail
     return response(status, code, detail, headers=error.headers)
@@ -102,15 +103,14 @@ async def _http_error(request: Request, error: Exception) -> Response:
 async def _invalid_request(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     errors = [_field_error(found) for found in error.errors()[:_MAX_ERRORS]]
-    return invalid(errors, response_of=response)
+    return invalid(errors)
 
 
-def invalid(errors: Sequence[Mapping[str, Any]], *, response_of: Any = response) -> Response:
-    """Return the answer to a request that is not as the document describes it."""
-    first = errors[0] if errors else {"field": "", "text": "it cannot be read"}
+def invalid(errors: Sequence[Mapping[str, str]]) -> Response:
+    """Return the answer to a request that is not as the document describes it, for one reason or more."""
+    first = errors[0]
     named = f"{first['field']}: " if first["field"] else ""
-    result: Response = response_of(422, "invalid_request", f"{named}{first['text']}", errors=list(errors))
-    return result
+    return response(422, "invalid_request", f"{named}{first['text']}", errors=list(errors))
 
 
 async def _bug(request: Request, error: Exception) -> Response:

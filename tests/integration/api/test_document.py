@@ -1,5 +1,6 @@
 """Requests made from the OpenAPI document: none breaks the API, and every answer is one that the document promises."""
 
+import contextlib
 import itertools
 from collections.abc import Iterator
 from typing import Any
@@ -39,10 +40,12 @@ def test_no_request_made_from_the_document_breaks_it(api: ApiServer) -> None:
         @hypothesis.settings(max_examples=EXAMPLES, suppress_health_check=list(hypothesis.HealthCheck))
         @hypothesis.given(case=operation.as_strategy(generation_mode=mode))
         def requests(case: schemathesis.Case) -> None:
+            asked.add(case.operation.label)
             case.call_and_validate(checks=CHECKS, headers={"Authorization": key})
 
-        requests()
-        asked.add(operation.label)
+        # A request without any part that could be wrong cannot be made wrong.
+        with contextlib.suppress(hypothesis.errors.Unsatisfiable):
+            requests()
     assert {"POST /v1/events", "GET /v1/blocklist/{recipient}"} <= asked
 
 

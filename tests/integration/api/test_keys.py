@@ -71,6 +71,19 @@ def test_a_revoked_key_is_refused_within_five_seconds(api: ApiServer) -> None:
     wait_until(lambda: client.get(PATH).status_code == 401, timeout_s=5, what="the key is refused")
 
 
+def test_the_last_use_of_a_key_is_written_down_at_the_latest_when_the_process_ends(
+    stack: BlocklistStack, api: ApiServer
+) -> None:
+    used, unused = api.make_key("acme"), api.make_key("acme")
+    with ApiServer(stack.settings) as own:
+        assert own.with_key(used.text).get(PATH).status_code == 200
+    client = connect(api.settings)
+    uses = {found.key.key_id: found.last_used_at for found in ApiKeyStore(client, api.settings).listed()}
+    client.close()
+    assert uses[used.key_id] is not None
+    assert uses[unused.key_id] is None
+
+
 def test_keys_are_made_listed_and_revoked_on_the_command_line(stack: BlocklistStack, api: ApiServer) -> None:
     made = stack.command("key", "create", "--account", "acme", "--name", "desk", "--expires", "90d", "--json")
     key = json.loads(made.stdout)

@@ -1,13 +1,16 @@
 """ClickHouse or Kafka away: 503 that names it, what needs neither goes on, and it recovers by itself."""
 
+import json
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from kafka import KafkaConsumer
 
 from postloop.adapters import migrations, topic_admin
 from postloop.adapters.clickhouse import connect
@@ -79,6 +82,20 @@ def api(own_broker: Broker, database: ClickHouse) -> Iterator[ApiServer]:
 def posted(client: httpx.Client, **fields: Any) -> httpx.Response:
     sent = {"type": "bounce", **event("anna@example.org", **HARD), **fields}
     return client.post("/v1/events", json=sent)
+
+
+def event_ids(brokers: str) -> set[str]:
+    """Return the ids of all events that stand on the topic of bounces."""
+    consumer = KafkaConsumer(
+        "email.bounce",
+        bootstrap_servers=brokers,
+        auto_offset_reset="earliest",
+        consumer_timeout_ms=5_000,
+    )
+    try:
+        return {json.loads(record.value)["event_id"] for record in consumer}
+    finally:
+        consumer.close()
 
 
 def assert_missing(answer: httpx.Response, part: str) -> None:
@@ -160,14 +177,14 @@ def test_what_a_silent_broker_does_not_acknowledge_is_not_accepted(
 
 def test_while_a_broker_dies_no_event_is_accepted_after_its_death(api: ApiServer, own_broker: Broker) -> None:
     key = api.as_account("acme").headers["Authorization"]
-    answers: list[tuple[float, int]] = []
+    answers: list[tuple[float, int, str]] = []
     stopping = threading.Event()
 
     def work() -> None:
         with httpx.Client(base_url=api.url, timeout=30, headers={"Authorization": key}) as client:
             while not stopping.is_set():
-                began_s = time.monotonic()
-                answers.append((began_s, posted(client).status_code))
+                began_s, name = time.monotonic(), uuid.uuid4().hex
+                answers.append((began_s, posted(client, event_id=name).status_code, name))
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
@@ -175,12 +192,15 @@ def test_while_a_broker_dies_no_event_is_accepted_after_its_death(api: ApiServer
     wait_until(lambda: len(answers) > 50, timeout_s=20, what="events are handed in")
     own_broker.kill()
     died_s = time.monotonic()
-    wait_until(lambda: any(status == 503 for _, status in answers), timeout_s=20, what="one is refused")
+    wait_until(lambda: any(status == 503 for _, status, _ in answers), timeout_s=20, what="one is refused")
     stopping.set()
     for thread in threads:
         thread.join(30)
-    assert {status for began_s, status in answers if began_s > died_s} <= {503}
-    assert {status for _, status in answers} == {202, 503}
+    assert {status for began_s, status, _ in answers if began_s > died_s} <= {503}
+    assert {status for _, status, _ in answers} == {202, 503}
     own_broker.restart()
+    if own_broker.keeps_data:
+        accepted = {name for _, status, name in answers if status == 202}
+        assert accepted <= event_ids(own_broker.bootstrap)
     topic_admin.create_topics(api.settings)
     becomes(lambda: api.nobody.get("/ready").status_code == 200, "/ready says yes again")

@@ -51,7 +51,9 @@ AddressInPath = Annotated[
 ]
 
 
-@router.post("/check", summary="Which of these may be mailed", response_model=CheckAnswer)
+@router.post(
+    "/check", summary="Which of these may be mailed", response_model=CheckAnswer, responses=errors(413)
+)
 async def check(asked: CheckRequest, caller: Asking, api: Shared) -> Response:
     """Answer up to 1,000 pairs of sender domain and recipient, from memory."""
     found = await api.memory.entries([(pair.sender_domain, pair.recipient) for pair in asked.pairs])
@@ -62,7 +64,7 @@ async def check(asked: CheckRequest, caller: Asking, api: Shared) -> Response:
     )
 
 
-@router.post("/unblock", summary="Lift a block", responses=errors(403, 404, 409, 504))
+@router.post("/unblock", summary="Lift a block", responses=errors(403, 404, 409, 413, 504))
 async def unblock(asked: UnblockRequest, caller: Asking, api: Shared) -> Unblocked:
     """Lift a block: an account what its own mail caused, an operator any. Returns when it took effect."""
     recipient = _listed(api, asked.recipient)
@@ -94,6 +96,7 @@ async def unblock(asked: UnblockRequest, caller: Asking, api: Shared) -> Unblock
     summary="Why an address is blocked",
     response_model=Report,
     response_model_exclude_unset=True,
+    responses=errors(404),  # of a path that no route takes, as one with a line break
 )
 async def show(recipient: AddressInPath, caller: Asking, api: Shared) -> dict[str, Any]:
     """Return the blocks of an address in all scopes, their evidence, what to do, and the last changes.
