@@ -171,6 +171,10 @@ class Settings(BaseSettings):
     reputation_interval: Duration = Field(
         timedelta(seconds=10), description="How often senders with news are judged"
     )
+    reputation_policy: str = Field(
+        "default",
+        description="Limits: default, tencent, aws, google, or a .toml or .json file as for `reputation backtest`",
+    )
 
     # -- Webhooks ----------------------------------------------------------------------------------------------
     webhook_master_keys: SecretStr = Field(

@@ -14,6 +14,7 @@ import pytest
 from kafka import KafkaProducer
 
 from postloop.adapters.blocklist_policy import recipient_hash
+from postloop.contracts.alert import DeliveryAlertV1
 from postloop.contracts.reputation import ReputationChangeV1, kept_to_bytes, reputation_change, state_key
 from postloop.domain.reputation import (
     DEFAULT_REPUTATION_POLICY,
@@ -115,29 +116,76 @@ def test_under_a_hundred_outcomes_nothing_is_said(running: ReputationStack) -> N
     assert running.changes("small.example") == []
 
 
-def test_rising_complaints_are_told_within_30_s_and_only_of_who_has_them(running: ReputationStack) -> None:
-    """From the topics through the recorder: both send from one shared pool."""
-    running.database.insert(
-        [*mail("rising.example", delivered=2_000, complaint=1), *mail("healthy.example", delivered=2_000)]
-    )
+def test_rising_complaints_are_told_within_30_s_and_a_healthy_neighbour_hears_what_is_the_pools(
+    running: ReputationStack,
+) -> None:
+    """From the topics through the recorder: both send from one shared pool, on which nobody else sends."""
+    now, pool = datetime.now(UTC), "eu-shared"
+
+    def before(domain: str, complaints: int) -> list[Row]:
+        rows = mail(domain, delivered=2_000, complaint=complaints)
+        return [{**row, "occurred_at": now - timedelta(days=3), "ip_pool": pool} for row in rows]
+
+    running.database.insert([*before("rising.example", 1), *before("healthy.example", 1)])
     assert running.wait_judged("rising.example")["grade"] == "high"
     values = {**running._values, "data_dir": running.directory / "recorder", "linger": "100ms"}
     process, _ = start_worker("recorder", values, log_path=running.directory / "recorder.log")
     running.workers["recorder"] = process
-    for domain, kind, count in (("rising.example", "complaint", 40), ("healthy.example", "delivery", 40)):
+    shared = {"ip_pool": pool, "ip_pool_kind": "shared"}
+    for domain, kind, count in (
+        ("rising.example", "delivery", 300),
+        ("healthy.example", "delivery", 300),
+        ("rising.example", "complaint", 40),
+    ):
         running.publish(
             kind,
-            [record(f"r{n}@yahoo.com", sender_domain=domain, ip_pool="eu-1") for n in range(count)],
+            [record(f"r{n}@yahoo.com", sender_domain=domain, **shared) for n in range(count)],
         )
-    stored = "SELECT 1 FROM events WHERE sender_domain = 'rising.example' AND event_id NOT LIKE 'e%' LIMIT 1"
-    running.wait_rows(stored, 1, timeout_s=60)
+    stored = (
+        "SELECT 1 FROM events WHERE event_type = 'complaint' AND sender_domain = 'rising.example' "
+        "AND run_id != 'run'"
+    )
+    running.wait_rows(stored, 40, timeout_s=60)
 
     began_s = time.monotonic()
     changes = running.wait_changes("rising.example", 1)
     assert time.monotonic() - began_s < 30
     assert (changes[-1]["before"]["grade"], changes[-1]["after"]["grade"]) == ("high", "bad")
     assert running.changes("healthy.example") == []
-    assert running.wait_judged("healthy.example")["grade"] == "high"
+
+    told = {}
+    for domain in ("rising.example", "healthy.example"):
+        answer = running.command("domain", "show", domain, "--json")
+        assert answer.returncode == 0, answer.stderr
+        told[domain] = json.loads(answer.stdout)
+    assert told["healthy.example"]["grade"] == "high"
+    # All of the change is the neighbour's own. The healthy domain hears what the pool went through, and that its own
+    # part made up for all of it.
+    (own,) = [one for one in told["rising.example"]["pools"] if one["measure"] == "complaint"]
+    assert (own["verdict"], own["kind"], own["ip_pool"]) == ("own", "shared", pool)
+    assert own["own_part"] > 0.9 * (own["after_rate"] - own["before_rate"]) > 0
+    (both,) = [one for one in told["healthy.example"]["pools"] if one["measure"] == "complaint"]
+    assert both["common_part"] > 0.01
+    assert both["own_part"] < -0.01
+    assert both["after_rate"] <= both["before_rate"]
+
+
+def test_a_provider_that_complains_has_a_verdict_of_its_own(running: ReputationStack) -> None:
+    rows = mail("two-providers.example", delivered=1_000, complaint=15)
+    rows += [{**row, "mailbox_provider": "comcast"} for row in mail("two-providers.example", delivered=9_000)]
+    running.database.insert(rows)
+
+    changes = running.wait_changes("two-providers.example", 1)
+    assert [(change["mailbox_provider"], change["after"]["grade"]) for change in changes] == [
+        ("yahoo", "bad")
+    ]
+    running.wait_rows("SELECT 1 FROM v_domain_reputation WHERE sender_domain = 'two-providers.example'", 3)
+    said = json.loads(running.command("domain", "show", "two-providers.example", "--json").stdout)
+    assert {part["name"]: part["grade"] for part in said["mailbox_providers"]} == {
+        "comcast": "high",
+        "yahoo": "bad",
+    }
+    assert said["grade"] in ("high", "medium")
 
 
 def test_a_killed_worker_repeats_nothing_with_other_words_and_misses_nothing(stack: ReputationStack) -> None:
@@ -158,6 +206,33 @@ def test_a_killed_worker_repeats_nothing_with_other_words_and_misses_nothing(sta
     assert {domain: len(words) for domain, words in told.items()} == dict.fromkeys(domains, 1)
     rows = stack.database.query("SELECT sender_domain, count() AS n FROM v_reputation_changes GROUP BY 1")
     assert {row["sender_domain"]: row["n"] for row in rows} == dict.fromkeys(domains, 1)
+
+
+def test_late_mail_is_one_alert_whatever_becomes_of_the_worker(stack: ReputationStack) -> None:
+    """All mail of the last minutes came late. The next worker has nothing but the changelog."""
+    now = datetime.now(UTC)
+    late = {"sent_at": now - timedelta(hours=1), "mailbox_provider": "gmail", "sender_domain": "late.example"}
+    stack.database.insert(
+        event("delivered", now - timedelta(minutes=2), **late, message_id=f"m{n}") for n in range(300)
+    )
+    stack.start()
+    alerts = stack._wait(lambda: stack.events("delivery.alert"), 3, "three alerts", 60)
+    stack.workers["a"].kill_session()
+    stack.start("b")
+    time.sleep(3)
+    told = stack.events("delivery.alert")
+
+    assert {alert["event_id"] for alert in told} == {alert["event_id"] for alert in alerts}
+    subjects = {(a["kind"], a["account_id"], a["sender_domain"], a["mailbox_provider"]) for a in told}
+    assert subjects == {
+        ("delays", "acme", "late.example", None),
+        ("slow", "acme", "late.example", "gmail"),
+        ("slow", None, None, "gmail"),
+    }
+    for alert in told:
+        DeliveryAlertV1.model_validate(alert)
+        assert (alert["ended_at"], alert["figures"]["delayed_count"]) == (None, 300)
+    assert stack.database.one("SELECT count() FROM delivery_watches FINAL") == 3
 
 
 def test_what_a_worker_meant_to_tell_when_it_died_is_told_the_same(stack: ReputationStack) -> None:

@@ -367,6 +367,31 @@ def test_counts_and_rates_are_those_of_the_events(
             assert found[key]["last_event_at"].replace(tzinfo=UTC) == newest
 
 
+def test_hours_are_those_of_the_events(mixed: tuple[Database, list[Row]]) -> None:
+    db, rows = mixed
+    dimensions = ("account_id", "sender_domain", "mailbox_provider", "mail_class")
+    groups: dict[tuple[Any, ...], list[Row]] = defaultdict(list)
+    for row in rows:
+        hour = floor(row["occurred_at"], timedelta(hours=1))
+        groups[(hour, *(row[dimension] for dimension in dimensions))].append(row)
+    found = {
+        (row["hour"].replace(tzinfo=UTC), *(row[dimension] for dimension in dimensions)): row
+        for row in db.query("SELECT * FROM v_domain_hours")
+    }
+    assert found.keys() == groups.keys()
+    for key, members in groups.items():
+        n = tally(members)
+        late = [
+            row
+            for row in members
+            if row["outcome"] == "delivered" and (row["occurred_at"] - row["sent_at"]).total_seconds() > 300
+        ]
+        expected = {**expected_domain_counts(members), "delayed_count": len(late)}
+        expected |= {"refusal_count": n["refused"], "reporting_delivered_count": n["reporting"]}
+        del expected["human_open_count"]
+        assert {column: found[key][column] for column in expected} == expected, key
+
+
 @pytest.mark.parametrize("window", ["24h", "30d"])
 def test_the_rest_of_a_shared_pool_is_everybody_else_in_it(
     mixed: tuple[Database, list[Row]], window: str

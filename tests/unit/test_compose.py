@@ -70,9 +70,13 @@ def test_postloop_runs_without_privileges_and_on_a_read_only_file_system(name: s
 
 
 @every_service
-def test_a_named_volume_is_declared(name: str) -> None:
-    volumes = [volume.split(":")[0] for volume in SERVICES[name].get("volumes", [])]
-    assert set(volumes) <= COMPOSE["volumes"].keys()
+def test_a_named_volume_is_declared_and_a_mounted_directory_exists_and_is_read_only(name: str) -> None:
+    volumes = [volume.split(":") for volume in SERVICES[name].get("volumes", [])]
+    mounted = [volume for volume in volumes if volume[0].startswith(".")]
+    assert {volume[0] for volume in volumes if volume not in mounted} <= COMPOSE["volumes"].keys()
+    for source, _, mode in mounted:
+        assert (ROOT / source).is_dir()
+        assert mode == "ro"
 
 
 def test_the_database_and_postloop_agree_on_user_password_and_database() -> None:

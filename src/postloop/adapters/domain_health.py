@@ -7,25 +7,31 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from postloop.adapters.domain_parts import Part, history, parts, tencent
 from postloop.adapters.domain_reader import DomainReader, Latency, Point, PoolChange
-from postloop.adapters.reputation_store import CurrentRow, Subject
+from postloop.adapters.reputation_store import CurrentRow, ReputationReader, Subject
 from postloop.contracts.fields import rfc3339
-from postloop.domain.opens import OpenCounts, judge_opens
+from postloop.domain.opens import OpenCounts, OpenDay, Trend, judge_opens
 from postloop.domain.opens import describe as describe_opens
 from postloop.domain.pool import describe as describe_pool
 from postloop.domain.reputation import (
     DEFAULT_REPUTATION_POLICY,
     Evidence,
+    ReputationPolicy,
+    TencentView,
     WindowName,
     action_text,
     actions,
     all_rates,
     score,
+    tencent_ladder,
 )
 
 RUNNING: Final = timedelta(minutes=1)
 """Added to now, where evidence is asked for: the minute that runs counts as well."""
 DAYS: Final = 14
+# A sender is on level 1 of Tencent's before that.
+_LADDER_DAYS: Final = timedelta(days=90)
 _DAY_COUNTS: Final = ("delivered_count", "hard_bounce_count", "complaint_count")
 _WINDOWS: Final[tuple[WindowName, ...]] = ("24h", "7d", "30d")
 
@@ -34,8 +40,15 @@ _WINDOWS: Final[tuple[WindowName, ...]] = ("24h", "7d", "30d")
 class Health:
     """What is known of one account's mail from a sender domain.
 
+    What has a default takes longer to read: nothing of it where it was not asked for.
+
     Attributes:
+        subject: With an empty account it is about all accounts together.
         current: What was last said of it; None: it was never judged.
+        providers: With each mailbox provider.
+        ip_pools: Over each IP pool.
+        tencent: What Tencent's rule says of the last whole day.
+        open_days: Notifications by day of sending.
     """
 
     subject: Subject
@@ -45,6 +58,10 @@ class Health:
     pools: Sequence[PoolChange]
     latencies: Sequence[Latency]
     series: Mapping[str, Sequence[Point]]
+    providers: Sequence[Part] = ()
+    ip_pools: Sequence[Part] = ()
+    tencent: TencentView | None = None
+    open_days: Sequence[OpenDay] = ()
 
 
 Standing = tuple[Subject, Evidence, CurrentRow | None]
@@ -60,10 +77,16 @@ def standings(evidence: Sequence[tuple[Subject, Evidence]], current: Sequence[Cu
     ]
 
 
-def read_health(reader: DomainReader, standing: Standing, *, now: datetime) -> Health:
+def read_health(
+    reader: DomainReader, reputation: ReputationReader, standing: Standing, *, now: datetime
+) -> Health:
     """Return everything about a pair, one question after the other. Blocks."""
     subject, evidence, current = standing
-    pair = subject.account_id, subject.sender_domain
+    pair, as_of = (subject.account_id, subject.sender_domain), now + RUNNING
+    today = as_of.date()
+    days = next(reputation.daily(today - _LADDER_DAYS, today, subject=subject), (subject, []))[1]
+    by_provider = reputation.evidence_of(*pair, as_of=as_of, by_provider=True)
+    by_pool = reputation.by_pool(*pair, as_of=as_of)
     return Health(
         subject=subject,
         evidence=evidence,
@@ -72,16 +95,33 @@ def read_health(reader: DomainReader, standing: Standing, *, now: datetime) -> H
         pools=reader.pools(*pair),
         latencies=reader.latencies(*pair),
         series=reader.series(*pair, now=now),
+        providers=[Part(one.mailbox_provider, with_one) for one, with_one in by_provider],
+        ip_pools=[Part(name, over_one, kind) for name, kind, over_one in by_pool],
+        tencent=tencent_ladder(day.counts for day in days),
+        open_days=reader.open_days(*pair),
     )
 
 
-def document(health: Health) -> dict[str, Any]:
+def read_whole(reputation: ReputationReader, sender_domain: str, *, now: datetime) -> Health:
+    """Return what the mail of all accounts that send from a domain says together. Blocks."""
+    return Health(
+        subject=Subject("", sender_domain),
+        evidence=reputation.of_everybody(sender_domain, as_of=now + RUNNING),
+        current=None,
+        opens=(),
+        pools=(),
+        latencies=(),
+        series={},
+    )
+
+
+def document(health: Health, *, policy: ReputationPolicy = DEFAULT_REPUTATION_POLICY) -> dict[str, Any]:
     """Return everything as JSON values. The standing is the published one where there is one."""
-    policy = DEFAULT_REPUTATION_POLICY
     found, current = score(health.evidence, policy), health.current
     recommendation: Any = "none" if current is None else current.recommendation
+    trend, opened = history(health.open_days)
     return {
-        "account_id": health.subject.account_id,
+        "account_id": health.subject.account_id or None,
         "sender_domain": health.subject.sender_domain,
         "score": found.score if current is None else current.score,
         "grade": found.grade if current is None else current.grade,
@@ -102,8 +142,12 @@ def document(health: Health) -> dict[str, Any]:
             for factor in found.factors
         ],
         "actions": [{"code": code, "text": action_text(code)} for code in actions(found, recommendation)],
-        "rates": {window: _rates(health.evidence, window) for window in _WINDOWS},
-        "opens": [_opens(counts) for counts in health.opens],
+        "rates": {window: _rates(health.evidence, window, policy) for window in _WINDOWS},
+        "mailbox_providers": parts(health.providers, policy),
+        "ip_pools": parts(health.ip_pools, policy),
+        "tencent": None if health.tencent is None else tencent(health.tencent),
+        "opens": [_opens(counts, trend) for counts in health.opens],
+        "open_history": opened,
         "pools": [
             {
                 "ip_pool": pool.ip_pool,
@@ -121,7 +165,7 @@ def document(health: Health) -> dict[str, Any]:
         "delivery_time": [
             {name: getattr(latency, name) for name in Latency.__slots__} for latency in health.latencies
         ],
-        "days": _days(health.series["day"]),
+        "days": _days(health.series.get("day", ())),
         "series": {
             name: [{**asdict(point), "at": rfc3339(point.at)} for point in points]
             for name, points in health.series.items()
@@ -152,14 +196,14 @@ def _days(points: Sequence[Point]) -> list[dict[str, Any]]:
     ]
     recent = [
         place
-        for place in range(len(points) - DAYS, len(points))
+        for place in range(max(len(points) - DAYS, 0), len(points))
         if any(counted[place][n] for n in _DAY_COUNTS)
     ]
     return counted[max(recent[-1] - DAYS + 1, 0) : recent[-1] + 1] if recent else []
 
 
-def _rates(evidence: Evidence, window: WindowName) -> dict[str, Any]:
-    rates = all_rates(evidence.counts(window), z=DEFAULT_REPUTATION_POLICY.bound_z)
+def _rates(evidence: Evidence, window: WindowName, policy: ReputationPolicy) -> dict[str, Any]:
+    rates = all_rates(evidence.counts(window), z=policy.bound_z)
     return {
         name: {
             "count": rate.bad_count,
@@ -172,8 +216,8 @@ def _rates(evidence: Evidence, window: WindowName) -> dict[str, Any]:
     }
 
 
-def _opens(counts: OpenCounts) -> dict[str, Any]:
-    report = judge_opens(counts)
+def _opens(counts: OpenCounts, trend: Trend) -> dict[str, Any]:
+    report = judge_opens(counts, trend=trend if counts.mail_class == "notification" else "unknown")
     return {
         "mail_class": report.mail_class,
         "verdict": report.verdict,

@@ -14,10 +14,13 @@ from clickhouse_connect.driver.client import Client
 from postloop.adapters.clickhouse import rows_of
 from postloop.adapters.migration_render import view_select
 from postloop.adapters.migrations import layout_of, parts
-from postloop.domain.opens import OpenCounts
+from postloop.domain.opens import DEFAULT_HISTORY_POLICY, OpenCounts, OpenDay
 from postloop.domain.pool import Change, Measure, Side, decompose
 from postloop.settings import Settings
 
+OPEN_DAYS: Final = 56
+OPEN_SAMPLE: Final = 200_000
+"""Messages of a history of opens, from how many on a share of them is taken."""
 SERIES: Final = {"hour": (timedelta(hours=1), 48), "day": (timedelta(days=1), 30)}
 """Length and number of the points of each series."""
 _SERIES_SUMS: Final = (
@@ -91,7 +94,7 @@ class DomainReader:
         self._client = client
         self._where = f"ClickHouse at {settings.clickhouse_url}"
         layout = layout_of(settings)
-        self._hours = layout.readable("rollup_hour")
+        self._hours, self._events = layout.readable("rollup_hour"), layout.readable("events")
         self._opens = partial(view_select, "v_open_rate", parts=parts(), layout=layout)
         self._latency = view_select("v_delivery_latency", "24h", parts=parts(), layout=layout)
 
@@ -164,6 +167,39 @@ class DomainReader:
             name: [Point(at, *found.get((name, int(at.timestamp())), ())) for at in places[name]]
             for name in SERIES
         }
+
+    def open_days(self, account_id: str, sender_domain: str) -> list[OpenDay]:
+        """Return by the day of sending (UTC) what became of notifications, the days whose opens have come in.
+
+        Read from raw events, since a rollup does not know when the mail of an open was sent. Of a sender with much mail
+        a share of the messages stands for all: rates stay what they are.
+        """
+        first = f"today() - {OPEN_DAYS + DEFAULT_HISTORY_POLICY.mature_days}"
+        count = (
+            f"SELECT toUInt64(greatest(sum(r.delivered_count), 0)) FROM {self._hours} AS r "
+            f"WHERE cube = 'domain' AND {_ONE} AND mail_class = 'notification' "
+            f"AND bucket >= {first} AND toMonday(bucket) >= toMonday({first})"
+        )
+        ((delivered,),) = self._rows(count, account_id, sender_domain)
+        if not delivered:
+            return []
+        shares = -(-delivered // OPEN_SAMPLE)
+        messages = (
+            "SELECT toDate(min(ifNull(sent_at, occurred_at))) AS day, countIf(outcome = 'delivered') > 0 AS delivered, "
+            "countIf(open_kind = 'human') > 0 AS human, countIf(mailbox_provider = 'apple') > 0 AS apple "
+            f"FROM {self._events} WHERE {_ONE} AND event_type IN ('delivery', 'open') AND mail_class = 'notification' "
+            f"AND occurred_at >= {first} AND cityHash64(message_id, recipient) % {shares} = 0 "
+            "GROUP BY message_id, recipient"
+        )
+        query = (
+            f"SELECT day, countIf(human OR NOT apple) AS visible, countIf(human) FROM ({messages}) "
+            f"WHERE delivered AND day >= {first} AND day < today() - {DEFAULT_HISTORY_POLICY.mature_days} "
+            "GROUP BY day ORDER BY day"
+        )
+        return [
+            OpenDay(day=row[0], visible_count=row[1], human_count=row[2])
+            for row in self._rows(query, account_id, sender_domain)
+        ]
 
     def pools(self, account_id: str, sender_domain: str) -> list[PoolChange]:
         """Return how each pool changed. A dedicated one is not compared with anybody."""

@@ -50,7 +50,7 @@ def evidence_by_subject(
         try:
             yield names, _evidence(parts, as_of=as_of, representative_count=representative_count)
         except DataError as error:  # rollups that are being repaired: the next look sees them whole
-            log.warning("evidence_unreadable", sender_domain=names[1], reason=str(error))
+            log.warning("evidence_unreadable", subject=names, reason=str(error))
 
 
 def _evidence(rows: Iterable[Sequence[Any]], *, as_of: datetime, representative_count: int) -> Evidence:

@@ -188,6 +188,13 @@ class ReputationMetrics:
             namespace=NAMESPACE,
             registry=self.registry,
         )
+        self.delivery_alerts_total = Counter(
+            "delivery_alerts_total",
+            "Alerts about delays and silence published, by kind and whether they began or ended",
+            ["kind", "change"],
+            namespace=NAMESPACE,
+            registry=self.registry,
+        )
         register_build_info(self.registry)
 
 

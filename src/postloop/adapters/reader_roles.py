@@ -24,6 +24,7 @@ ACCOUNT_VIEWS: Final = frozenset(
         "v_delivery_latency",
         "v_domain_reputation",
         "v_domain_counts",
+        "v_domain_hours",
         "v_open_rate",
         "v_pending_messages",
         "v_reputation_changes",

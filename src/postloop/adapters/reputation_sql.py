@@ -1,26 +1,50 @@
-"""The query that makes the evidence of `domain.reputation` of the rollups, for many sender domains at once.
+"""The queries that make the evidence of `domain.reputation` of the rollups: of many sender domains at once, and of one.
 
 The last hour and day are counted by minutes, what is longer by hours. The hour that runs counts as far as it is known:
 without it a domain that begins to send would be unknown until the hour is over.
+
+For many there are three small queries and not one: the engine took half a second of processor to analyse their union,
+whatever it read. For one there is `parts_query`, which leaves the adding up to Python: half the time of the three, a
+quarter where all three are needed, but some thirty rows a subject.
+Parameters of all: `as_of` (seconds since 1970, a whole minute). A condition `which` on rollup rows selects subjects,
+`dimensions` make one; bounces by reason are counted without their pool, so by `ip_pool` all refusals are of one kind.
 """
 
 # ruff: noqa: S608 - names and numbers in the queries are ours; what comes from outside is a parameter.
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, get_args
 
 from postloop.adapters.migration_render import Layout
 from postloop.domain.bounce import Reason
 from postloop.domain.providers import REPORTS_COMPLAINTS
-from postloop.domain.reputation import RefusalKind, WindowName, refusal_kind
+from postloop.domain.reputation import RefusalKind, refusal_kind
 from postloop.domain.reputation.counts import COUNT_NAMES
 from postloop.domain.reputation.windows import COMPLAINT_LAG_DAYS
 
 PAIR: Final = ("account_id", "sender_domain")
-WINDOWS: Final[tuple[WindowName, ...]] = ("1h", "24h", "7d", "30d", "recent")
+# A page is a stretch of the sorting key of the rollups, written so that the server uses the key: else every page would
+# read all rows again.
+AFTER: Final = (
+    "(account_id > {after_account:String} "
+    "OR account_id = {after_account:String} AND sender_domain > {after_domain:String})"
+)
+UP_TO: Final = (
+    "(account_id < {last_account:String} "
+    "OR account_id = {last_account:String} AND sender_domain <= {last_domain:String})"
+)
+# The domain once more by itself: that is looked up once a value of the column, a pair once a row.
+NEWS: Final = (
+    "sender_domain IN (SELECT sender_domain FROM {stored}) "
+    "AND (account_id, sender_domain) IN (SELECT account_id, sender_domain FROM {stored})"
+)
+SOME: Final = (
+    "sender_domain IN {domains:Array(String)} AND (account_id, sender_domain) IN (SELECT pair.1, pair.2 FROM "
+    "(SELECT arrayJoin(arrayZip({accounts:Array(String)}, {domains:Array(String)})) AS pair))"
+)
 _AS_OF: Final = "toDateTime({as_of:UInt32}, 'UTC')"
-_OUTCOMES: Final = "day_delivered_count + day_hard_bounce_count + day_soft_bounce_count"
+_MONTH: Final = f"{_AS_OF} - toIntervalDay(30)"
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -38,7 +62,7 @@ def _events(column: str) -> str:
 
 _REPORTING: Final = _listed(list(REPORTS_COMPLAINTS))
 _REPORTED: Final = f"sumIf(r.complaint_count, cube = 'domain' AND r.mailbox_provider IN ({_REPORTING}))"
-_COUNTED: Final[dict[str, str]] = {
+_MADE: Final[dict[str, str]] = {
     "send_count": _events("r.send_count - r.rejected_count - r.suppressed_count"),
     "content_refusal_count": _refusals("content"),
     "authentication_refusal_count": _refusals("authentication"),
@@ -46,107 +70,135 @@ _COUNTED: Final[dict[str, str]] = {
     "complaint_count": _REPORTED,
 }
 """How a count is made of rollup rows, where it is not the sum of the column of its name."""
+_MADE_BY_POOL: Final[dict[str, str]] = _MADE | {
+    "content_refusal_count": "sumIf(r.refusal_count, 0)",
+    "authentication_refusal_count": "sumIf(r.refusal_count, 0)",
+    "standing_refusal_count": _events("r.refusal_count"),
+}
 
 
-def columns() -> tuple[str, ...]:
-    """Return the names of the columns behind the dimensions: each count of each window, then the peak."""
-    return (*(_named(window, name) for window in WINDOWS for name in COUNT_NAMES), "peak_reporting_count")
+def minute_query(layout: Layout, *, which: str, dimensions: Sequence[str] = PAIR) -> str:
+    """Return the query for one row a subject: its dimensions, then each of `COUNT_NAMES` of 1h, then of 24h."""
+    begin, counts = f"{_AS_OF} - toIntervalHour(24)", _sums(dimensions)
+    hour = [_since(sql, f"{_AS_OF} - toIntervalHour(1)") for sql in counts.values()]
+    return _query(
+        [*hour, *counts.values()],
+        f"{layout.readable('rollup_minute')} AS r WHERE {_rows(begin, 'toDate', which)}",
+        dimensions,
+    )
 
 
-def evidence_query(layout: Layout, *, which: str, dimensions: Sequence[str] = PAIR) -> str:
-    """Return the query for one row a subject: its dimensions, then `columns()`.
+def hour_query(layout: Layout, *, which: str, dimensions: Sequence[str] = PAIR) -> str:
+    """Return the query for one row a subject: its dimensions, `COUNT_NAMES` of 7d, of 30d, and the peak.
 
-    Args:
-        which: A condition on rollup rows that selects subjects.
-        dimensions: What makes a subject.
-
-    Parameters of the query: `as_of` (seconds since 1970, a whole minute), `recent` (outcomes that are representative).
+    The peak are the deliveries to providers that report complaints, of today and each of the days before that count,
+    on the largest of these days.
     """
-    dims = ", ".join(dimensions)
-    parts = " UNION ALL ".join((_minutes(layout, which, dims), _days(layout, which, dims)))
-    summed = ", ".join(f"toInt64(greatest(sum(p.{name}), 0)) AS {name}" for name in columns())
-    return f"SELECT {dims}, {summed} FROM ({parts}) AS p GROUP BY {dims} ORDER BY {dims}"
+    counts, today = _sums(dimensions), f"toDate({_AS_OF} - toIntervalSecond(1))"
+    week = [_since(sql, f"{_AS_OF} - toIntervalDay(7)") for sql in counts.values()]
+    by_day = (
+        f"sumIf(r.reporting_delivered_count, cube = 'domain' AND toDate(bucket) = {today} - {back})"
+        for back in range(COMPLAINT_LAG_DAYS + 1)
+    )
+    return _query(
+        [*week, *counts.values(), f"greatest({', '.join(by_day)})"],
+        f"{layout.readable('rollup_hour')} AS r WHERE {_rows(_MONTH, 'toMonday', which)}",
+        dimensions,
+    )
+
+
+def recent_query(layout: Layout, *, which: str, dimensions: Sequence[str] = PAIR) -> str:
+    """Return the query for one row a subject with as many outcomes in 30 days as are asked for, or more.
+
+    Its dimensions, then each of `COUNT_NAMES` of the newest whole days that have so many. Days are told apart only
+    here: for everybody that took four times as long as all the rest. Of the others all 30 days are recent.
+
+    Parameter: `recent` (outcomes that are representative) as well.
+    """
+    dims, counts = ", ".join(dimensions), _sums(dimensions)
+    source = f"{layout.readable('rollup_hour')} AS r WHERE {_rows(_MONTH, 'toMonday', which)}"
+    large = f"SELECT {dims} FROM {source} GROUP BY {dims} HAVING {_outcomes(counts)} >= {{recent:UInt32}}"
+    by_day = {name: f"day_{name}" for name in COUNT_NAMES}
+    listed = ", ".join(f"{counts[name]} AS {day}" for name, day in by_day.items())
+    days = (
+        f"SELECT {dims}, toDate(bucket) AS day, {listed} FROM {source} AND ({dims}) IN ({large}) "
+        f"GROUP BY {dims}, day"
+    )
+    # A day is needed as long as the newer ones have fewer outcomes than are asked for.
+    newer = (
+        f"sum({_outcomes(by_day)}) OVER (PARTITION BY {dims} ORDER BY day DESC "
+        "ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS newer"
+    )
+    recent = [f"sumIf({day}, newer < {{recent:UInt32}})" for day in by_day.values()]
+    return _query(recent, f"(SELECT *, {newer} FROM ({days}))", dimensions)
 
 
 def parts_query(layout: Layout, *, which: str, dimensions: Sequence[str] = PAIR) -> str:
-    """Return the query for the parts of the evidence of few subjects: `postloop.adapters.evidence_parts` adds them up.
+    """Return the query for the parts of the evidence of few subjects: `adapters.evidence_parts` adds them up.
 
-    It says the same as `evidence_query` in rows instead of columns: each part has one of its names (the shortest window
-    that it belongs to), a day where it is of the hours, and each of `COUNT_NAMES`. A server takes a second to prepare
-    the columns of the other, whatever there is to add up, and milliseconds for this.
-
-    Args:
-        which: A condition on rollup rows that selects subjects.
-        dimensions: What makes a subject.
-
-    Parameter of the query: `as_of` (seconds since 1970, a whole minute).
+    Rows of the dimensions, the name of the part (the shortest window that it belongs to), its day where it is of the
+    hours, then each of `COUNT_NAMES`, below 0 where rollups are being repaired.
     """
     dims = ", ".join(dimensions)
-    sums = ", ".join(f"toInt64({_sum(name)})" for name in COUNT_NAMES)
-    day_begin, month_begin = f"{_AS_OF} - toIntervalHour(24)", f"{_AS_OF} - toIntervalDay(30)"
+    sums = ", ".join(f"toInt64({sql})" for sql in _sums(dimensions).values())
+    day = f"{_AS_OF} - toIntervalHour(24)"
     return (
         f"SELECT {dims}, if(bucket >= {_AS_OF} - toIntervalHour(1), '1h', '24h') AS part, toDate(0) AS day, {sums} "
-        f"FROM {layout.readable('rollup_minute')} AS r WHERE {_rows(day_begin, 'toDate', which)} "
+        f"FROM {layout.readable('rollup_minute')} AS r WHERE {_rows(day, 'toDate', which)} "
         f"GROUP BY {dims}, part UNION ALL "
         f"SELECT {dims}, if(bucket >= {_AS_OF} - toIntervalDay(7), '7d', '30d') AS part, toDate(bucket) AS day, {sums} "
-        f"FROM {layout.readable('rollup_hour')} AS r WHERE {_rows(month_begin, 'toMonday', which)} "
+        f"FROM {layout.readable('rollup_hour')} AS r WHERE {_rows(_MONTH, 'toMonday', which)} "
         f"GROUP BY {dims}, part, day"
     )
 
 
-def daily_query(layout: Layout) -> str:
+def pages_query(subjects: str) -> str:
+    """Return the query for (account, sender domain) of the last subject of each page, in order.
+
+    Args:
+        subjects: Where the subjects stand: a table and a condition.
+
+    Parameter: `size` (subjects of a page), and those of the condition.
+    """
+    return (
+        "SELECT account_id, sender_domain FROM (SELECT toString(account_id) AS account_id, "
+        "toString(sender_domain) AS sender_domain, row_number() OVER (ORDER BY account_id, sender_domain) AS n, "
+        f"count() OVER () AS total FROM (SELECT DISTINCT account_id, sender_domain FROM {subjects})) "
+        "WHERE n % {size:UInt64} = 0 OR n = total ORDER BY n"
+    )
+
+
+def daily_query(layout: Layout, *, which: str = "1") -> str:
     """Return the query for (account, sender domain, day, then each of `COUNT_NAMES`) of whole UTC days, in that order.
+
+    Args:
+        which: A condition on rollup rows that selects senders.
 
     Parameters of the query: `from` and `to`, dates; the last one is excluded.
     """
-    sums = ", ".join(f"toInt64(greatest({_sum(name)}, 0)) AS {name}" for name in COUNT_NAMES)
+    sums = ", ".join(_counted(sql) for sql in _sums(PAIR).values())
     return (
         f"SELECT account_id, sender_domain, toDate(bucket) AS day, {sums} "
         f"FROM {layout.readable('rollup_hour')} AS r WHERE cube IN ('domain', 'bounce') "
         "AND bucket >= {from:Date} AND bucket < {to:Date} "
         "AND toMonday(bucket) >= toMonday({from:Date}) AND toMonday(bucket) <= toMonday({to:Date}) "
-        "GROUP BY account_id, sender_domain, day ORDER BY account_id, sender_domain, day"
+        f"AND {which} GROUP BY account_id, sender_domain, day ORDER BY account_id, sender_domain, day"
     )
 
 
-def _minutes(layout: Layout, which: str, dims: str) -> str:
-    """Return rows with the windows 1h and 24h, and nothing in the others."""
-    begin = f"{_AS_OF} - toIntervalHour(24)"
-    day = {name: _sum(name) for name in COUNT_NAMES}
-    hour = {name: _sum_since(name, f"{_AS_OF} - toIntervalHour(1)") for name in COUNT_NAMES}
-    made = {_named("24h", name): sql for name, sql in day.items()} | {
-        _named("1h", name): sql for name, sql in hour.items()
-    }
-    listed = ", ".join(f"{made.get(name, 'toInt64(0)')} AS {name}" for name in columns())
-    return (
-        f"SELECT {dims}, {listed} FROM {layout.readable('rollup_minute')} AS r "
-        f"WHERE {_rows(begin, 'toDate', which)} GROUP BY {dims}"
-    )
+def _query(counts: Sequence[str], source: str, dimensions: Sequence[str]) -> str:
+    dims = ", ".join(dimensions)
+    return f"SELECT {dims}, {', '.join(map(_counted, counts))} FROM {source} GROUP BY {dims} ORDER BY {dims}"
 
 
-def _days(layout: Layout, which: str, dims: str) -> str:
-    """Return rows with the windows 7d, 30d and `recent`: sums by UTC day first, then the newest days that suffice."""
-    begin = f"{_AS_OF} - toIntervalDay(30)"
-    week = f"{_AS_OF} - toIntervalDay(7)"
-    by_day = ", ".join(
-        f"{_sum(name)} AS day_{name}, {_sum_since(name, week)} AS week_{name}" for name in COUNT_NAMES
-    )
-    days = (
-        f"SELECT {dims}, toDate(bucket) AS day, {by_day} FROM {layout.readable('rollup_hour')} AS r "
-        f"WHERE {_rows(begin, 'toMonday', which)} GROUP BY {dims}, day"
-    )
-    # A day is needed as long as the newer ones have fewer outcomes than are asked for.
-    newer = (
-        f"sum({_OUTCOMES}) OVER (PARTITION BY {dims} ORDER BY day DESC "
-        "ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS newer"
-    )
-    lag_day = f"toDate({_AS_OF} - toIntervalSecond(1)) - {COMPLAINT_LAG_DAYS}"
-    made = {_named("30d", name): f"sum(day_{name})" for name in COUNT_NAMES}
-    made |= {_named("7d", name): f"sum(week_{name})" for name in COUNT_NAMES}
-    made |= {_named("recent", name): f"sumIf(day_{name}, newer < {{recent:UInt32}})" for name in COUNT_NAMES}
-    made["peak_reporting_count"] = f"maxIf(day_reporting_delivered_count, day >= {lag_day})"
-    listed = ", ".join(f"{made.get(name, 'toInt64(0)')} AS {name}" for name in columns())
-    return f"SELECT {dims}, {listed} FROM (SELECT *, {newer} FROM ({days})) GROUP BY {dims}"
+def _counted(sql: str) -> str:
+    """Return a sum of signed differences as a count: while rollups are repaired it can be below 0."""
+    return f"toInt64(greatest({sql}, 0))"
+
+
+def _outcomes(counts: Mapping[str, str]) -> str:
+    names = ("delivered_count", "hard_bounce_count", "soft_bounce_count")
+    return f"({' + '.join(counts[name] for name in names)})"
 
 
 def _rows(begin: str, day_of: str, which: str) -> str:
@@ -157,13 +209,11 @@ def _rows(begin: str, day_of: str, which: str) -> str:
     )
 
 
-def _sum(name: str) -> str:
-    return _COUNTED.get(name, _events(f"r.{name}"))
+def _sums(dimensions: Sequence[str]) -> dict[str, str]:
+    """Return how each count is made of rollup rows."""
+    made = _MADE_BY_POOL if "ip_pool" in dimensions else _MADE
+    return {name: made.get(name, _events(f"r.{name}")) for name in COUNT_NAMES}
 
 
-def _sum_since(name: str, since: str) -> str:
-    return f"{_sum(name)[:-1]} AND bucket >= {since})"
-
-
-def _named(window: str, name: str) -> str:
-    return f"w{window}_{name}"
+def _since(sql: str, begin: str) -> str:
+    return f"{sql[:-1]} AND bucket >= {begin})"

@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, fields
 from datetime import UTC, date, datetime, time
 from itertools import groupby
-from types import MappingProxyType
 from typing import Any, Final
 
 import structlog
@@ -17,95 +16,44 @@ from postloop.adapters.clickhouse import rows_of, translated
 from postloop.adapters.evidence_parts import evidence_by_subject
 from postloop.adapters.migration_render import Layout
 from postloop.adapters.migrations import layout_of
-from postloop.adapters.reputation_sql import PAIR, WINDOWS, daily_query, evidence_query, parts_query
+from postloop.adapters.reputation_counts import Counted, evidence_of_counted, outcomes_of
+from postloop.adapters.reputation_rows import UNKNOWN_SCORE, CurrentRow, ListPlace, LogRow, Subject
+from postloop.adapters.reputation_sql import (
+    AFTER,
+    NEWS,
+    PAIR,
+    SOME,
+    UP_TO,
+    daily_query,
+    hour_query,
+    minute_query,
+    pages_query,
+    parts_query,
+    recent_query,
+)
 from postloop.contracts.fields import milliseconds
 from postloop.domain.errors import DataError
 from postloop.domain.reputation import DEFAULT_REPUTATION_POLICY, DailyCounts, Evidence, WindowCounts
 from postloop.domain.reputation.counts import COUNT_NAMES
 from postloop.settings import Settings
 
+__all__ = ["CurrentRow", "ListPlace", "LogRow", "ReputationReader", "ReputationWriter", "Subject"]
+
 log = structlog.stdlib.get_logger("postloop.reputation")
 
-# Evidence takes about 4 KB a subject in Python: 60 MB a page.
-PAGE_SUBJECTS: Final = 15_000
+# Evidence takes about 4 KB a subject in Python: 40 MB a page.
+PAGE_SUBJECTS: Final = 10_000
 _MINUTE_S: Final = 60
-_PAGE_OF: Final = "cityHash64(account_id, sender_domain) % {pages:UInt64} = {page:UInt64}"
-_NEWS: Final = (
-    "(account_id, sender_domain) IN (SELECT account_id, sender_domain FROM {events} "
-    "WHERE stored_at >= fromUnixTimestamp64Milli({{since:Int64}}, 'UTC'))"
-)
+_STORED: Final = "{events} WHERE stored_at >= fromUnixTimestamp64Milli({{since:Int64}}, 'UTC')"
 _ONE: Final = "account_id = {account:String} AND sender_domain = {domain:String}"
-# An unknown score comes behind all others; of equal ones the larger sender is worse.
-_LIST_ORDER: Final = "(ifNull(score, 101.), -toInt64(outcome_count), account_id, sender_domain)"
+# An unknown score comes behind all others; of equal ones the larger sender is worse. See `CurrentRow.place`.
+_LIST_ORDER: Final = f"(ifNull(score, {UNKNOWN_SCORE}), -toInt64(outcome_count), account_id, sender_domain)"
 _LIST_PLACE: Final = (
     "({score:Float64}, {negative_count:Int64}, {after_account:String}, {after_domain:String})"
 )
-_UNKNOWN_SCORE: Final = 101.0
-ListPlace = tuple[float, int, str, str]
-"""A place in the list of senders; see `CurrentRow.place`."""
 _DOMAIN: Final = "sender_domain = {domain:String}"
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Subject:
-    """Whose reputation it is; `mailbox_provider` empty: with everybody."""
-
-    account_id: str
-    sender_domain: str
-    mailbox_provider: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CurrentRow:
-    """What is known of a subject, as table `reputation_current` holds it: the newest row counts.
-
-    Attributes:
-        score: None while unknown.
-        state: The state of the rules, as JSON.
-    """
-
-    account_id: str
-    sender_domain: str
-    mailbox_provider: str
-    owner_hash: int
-    at: datetime
-    score: float | None
-    grade: str
-    recommendation: str
-    outcome_count: int
-    complaint_rate: float | None
-    complaint_low: float
-    complaint_high: float
-    hard_bounce_rate: float | None
-    hard_bounce_low: float
-    hard_bounce_high: float
-    refusal_rate: float | None
-    refusal_low: float
-    refusal_high: float
-    state: str
-
-    @property
-    def place(self) -> ListPlace:
-        """Where the row stands in the list of the worst: what to give as `after` for those that follow it."""
-        score = _UNKNOWN_SCORE if self.score is None else self.score
-        return score, -self.outcome_count, self.account_id, self.sender_domain
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogRow:
-    """One change, as table `reputation_log` holds it. Grades are empty where there was none before."""
-
-    event_id: str
-    account_id: str
-    sender_domain: str
-    mailbox_provider: str
-    at: datetime
-    before_score: float | None
-    before_grade: str
-    after_score: float | None
-    after_grade: str
-    recommendation: str
-    factors: str
+# Names travel in the address of the request.
+_SUBJECTS_AT_ONCE: Final = 200
 
 
 class ReputationReader:
@@ -129,15 +77,21 @@ class ReputationReader:
         self._layout: Layout = layout_of(settings)
         self._representative_count = representative_count
         self._page_subjects = page_subjects
-        self._news = _NEWS.format(events=self._layout.readable("events"))
+        self._stored = _STORED.format(events=self._layout.readable("events"))
 
     def all_evidence(self, as_of: datetime) -> Iterator[list[tuple[Subject, Evidence]]]:
         """Yield pages with the evidence of every pair of account and sender domain of the last 30 days."""
-        yield from self._pages("1", as_of, {})
+        month = "toDateTime({as_of:UInt32}, 'UTC') - toIntervalDay(30)"
+        subjects = (
+            f"{self._layout.readable('rollup_hour')} WHERE cube = 'domain' AND bucket >= {month} "
+            f"AND toMonday(bucket) >= toMonday({month})"
+        )
+        yield from self._pages(subjects, "1", as_of, {})
 
     def news(self, as_of: datetime, *, since: datetime) -> Iterator[list[tuple[Subject, Evidence]]]:
         """Yield pages with the evidence of those of whom events were stored since a moment."""
-        yield from self._pages(self._news, as_of, {"since": milliseconds(since)})
+        which = NEWS.format(stored=self._stored)
+        yield from self._pages(self._stored, which, as_of, {"since": milliseconds(since)})
 
     def evidence_of(
         self, account_id: str | None, sender_domain: str, *, as_of: datetime, by_provider: bool = False
@@ -146,53 +100,116 @@ class ReputationReader:
         which = _DOMAIN if account_id is None else _ONE
         said = {"domain": sender_domain} | ({} if account_id is None else {"account": account_id})
         dimensions = (*PAIR, "mailbox_provider") if by_provider else PAIR
+        return [(Subject(*names), found) for names, found in self._added_up(which, as_of, said, dimensions)]
+
+    def by_provider(self, subjects: Sequence[Subject], *, as_of: datetime) -> list[tuple[Subject, Evidence]]:
+        """Return the evidence of some pairs of account and sender domain with each mailbox provider."""
+        found = []
+        for first in range(0, len(subjects), _SUBJECTS_AT_ONCE):
+            some = subjects[first : first + _SUBJECTS_AT_ONCE]
+            said = {
+                "accounts": [subject.account_id for subject in some],
+                "domains": [subject.sender_domain for subject in some],
+            }
+            found += self._evidence(SOME, as_of, said, (*PAIR, "mailbox_provider"))
+        return found
+
+    def by_pool(
+        self, account_id: str, sender_domain: str, *, as_of: datetime
+    ) -> list[tuple[str, str, Evidence]]:
+        """Return (pool, its kind, evidence) of one pair; mail without a pool is in none."""
+        which, said = f"{_ONE} AND ip_pool != ''", {"account": account_id, "domain": sender_domain}
+        found = self._added_up(which, as_of, said, ("ip_pool", "ip_pool_kind"))
+        return [(pool, kind, evidence) for (pool, kind), evidence in found]
+
+    def of_everybody(self, sender_domain: str, *, as_of: datetime) -> Evidence:
+        """Return the evidence of a sender domain over all accounts that use it."""
+        found = self._added_up(_DOMAIN, as_of, {"domain": sender_domain}, ("sender_domain",))
+        return next((evidence for _, evidence in found), Evidence({}))
+
+    def _added_up(
+        self, which: str, as_of: datetime, said: dict[str, Any], dimensions: Sequence[str]
+    ) -> Iterator[tuple[tuple[str, ...], Evidence]]:
+        """Return the evidence of few subjects, in order of their dimensions."""
+        minute = _minute(as_of)
         query = parts_query(self._layout, which=which, dimensions=dimensions)
-        rows = self._rows(query, {**said, "as_of": _minute(as_of)}, max_threads=1)
-        found = evidence_by_subject(
-            rows,
+        return evidence_by_subject(
+            self._rows(query, {**said, "as_of": minute}, max_threads=1),
             dimension_count=len(dimensions),
-            as_of=datetime.fromtimestamp(_minute(as_of), UTC),
+            as_of=datetime.fromtimestamp(minute, UTC),
             representative_count=self._representative_count,
         )
-        return [(Subject(*names), evidence) for names, evidence in found]
 
     def _pages(
-        self, which: str, as_of: datetime, said: dict[str, Any]
+        self, subjects: str, which: str, as_of: datetime, said: dict[str, Any]
     ) -> Iterator[list[tuple[Subject, Evidence]]]:
-        pages = -(-self._count(which, as_of, said) // self._page_subjects)
-        for page in range(pages):
-            condition = f"{which} AND {_PAGE_OF}"
-            yield self._evidence(condition, as_of, {**said, "pages": pages, "page": page}, PAIR)
+        """Yield the evidence page by page.
 
-    def _count(self, which: str, as_of: datetime, said: dict[str, Any]) -> int:
-        query = (
-            f"SELECT uniq(account_id, sender_domain) FROM {self._layout.readable('rollup_hour')} WHERE cube = 'domain' "
-            "AND bucket >= toDateTime({as_of:UInt32}, 'UTC') - toIntervalDay(30) "
-            "AND toMonday(bucket) >= toMonday(toDateTime({as_of:UInt32}, 'UTC') - toIntervalDay(30)) "
-            f"AND {which}"
-        )
-        return int(self._rows(query, {**said, "as_of": _minute(as_of)})[0][0])
+        Args:
+            subjects: Where the subjects stand: a table and a condition.
+            which: A condition on rollup rows that selects them.
+        """
+        after, known = ("", ""), {**said, "as_of": _minute(as_of)}
+        for last in self._last_of_pages(subjects, known):
+            ends = {
+                "after_account": after[0],
+                "after_domain": after[1],
+                "last_account": last[0],
+                "last_domain": last[1],
+            }
+            yield self._evidence(f"{which} AND {AFTER} AND {UP_TO}", as_of, said | ends, PAIR)
+            after = last
+
+    def _last_of_pages(self, subjects: str, said: dict[str, Any]) -> list[tuple[str, str]]:
+        """Return the last subject of each page."""
+        rows = self._rows(pages_query(subjects), said | {"size": self._page_subjects})
+        return [(account_id, sender_domain) for account_id, sender_domain in rows]
 
     def _evidence(
         self, which: str, as_of: datetime, said: dict[str, Any], dimensions: Sequence[str]
     ) -> list[tuple[Subject, Evidence]]:
-        query = evidence_query(self._layout, which=which, dimensions=dimensions)
-        known = {**said, "as_of": _minute(as_of), "recent": self._representative_count}
+        """Return the evidence of pairs, or of pairs with a provider; what cannot be is left out and told."""
         found = []
-        for row in self._rows(query, known):
-            subject = Subject(*row[: len(dimensions)])
+        for names, counts in self._counted(which, as_of, said, dimensions):
+            subject = Subject(*names)
             try:
-                found.append((subject, _evidence(row[len(dimensions) :])))
+                found.append((subject, evidence_of_counted(counts, self._representative_count)))
             except DataError as error:  # rollups that are being repaired: the next look sees them whole
                 log.warning("evidence_unreadable", sender_domain=subject.sender_domain, reason=str(error))
         return found
 
-    def daily(self, from_day: date, to_day: date) -> Iterator[tuple[Subject, list[DailyCounts]]]:
-        """Yield the counts by UTC day of each pair of account and sender domain; `to_day` is excluded.
+    def _counted(
+        self, which: str, as_of: datetime, said: dict[str, Any], dimensions: Sequence[str]
+    ) -> Iterator[tuple[tuple[Any, ...], Counted]]:
+        """Yield each subject with what the three queries counted of it."""
+        known = {**said, "as_of": _minute(as_of)}
+        asked: dict[str, Any] = {"which": which, "dimensions": dimensions}
+        by_hour = self._by_subject(hour_query(self._layout, **asked), known, dimensions)
+        by_minute = self._by_subject(minute_query(self._layout, **asked), known, dimensions)
+        recent: dict[tuple[Any, ...], tuple[int, ...]] = {}
+        if any(outcomes_of(counts) >= self._representative_count for counts in by_hour.values()):
+            known["recent"] = self._representative_count
+            recent = self._by_subject(recent_query(self._layout, **asked), known, dimensions)
+        for names in sorted(by_hour.keys() | by_minute.keys()):
+            yield names, Counted(by_hour.get(names), by_minute.get(names), recent.get(names))
+
+    def _by_subject(
+        self, query: str, said: dict[str, Any], dimensions: Sequence[str]
+    ) -> dict[tuple[Any, ...], tuple[int, ...]]:
+        width = len(dimensions)
+        return {row[:width]: row[width:] for row in self._rows(query, said)}
+
+    def daily(
+        self, from_day: date, to_day: date, *, subject: Subject | None = None
+    ) -> Iterator[tuple[Subject, list[DailyCounts]]]:
+        """Yield the counts by UTC day of each pair of account and sender domain, or of one; `to_day` is excluded.
 
         Rows come in blocks: memory holds some thousand days, however many there are.
         """
-        query, said = daily_query(self._layout), {"from": from_day, "to": to_day}
+        query = daily_query(self._layout, which="1" if subject is None else _ONE)
+        said: dict[str, Any] = {"from": from_day, "to": to_day}
+        if subject is not None:
+            said |= {"account": subject.account_id, "domain": subject.sender_domain}
         with translated(self._where), self._client.query_rows_stream(query, parameters=said) as rows:
             for (account_id, sender_domain), days in groupby(rows, lambda row: row[:2]):
                 yield Subject(account_id, sender_domain), [_day(row[2], row[3:]) for row in days]
@@ -272,17 +289,6 @@ class ReputationWriter:
 
 _CURRENT_NAMES: Final = tuple(field.name for field in fields(CurrentRow))
 _LOG_NAMES: Final = tuple(field.name for field in fields(LogRow))
-_WIDTH: Final = len(COUNT_NAMES)
-
-
-def _evidence(row: Sequence[int]) -> Evidence:
-    windows = {
-        window: WindowCounts(
-            **dict(zip(COUNT_NAMES, row[place * _WIDTH : (place + 1) * _WIDTH], strict=True))
-        )
-        for place, window in enumerate(WINDOWS)
-    }
-    return Evidence(MappingProxyType(windows), peak_reporting_count=row[-1])
 
 
 def _day(day: date, counts: Sequence[int]) -> DailyCounts:

@@ -33,6 +33,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         settings = load_settings()
         configure(settings)
+        app = create_app(settings, stack_url=said.stack)
         host = said.host or settings.api_host
         port = settings.api_port if said.port is None else said.port
         taken = listening_socket(host=host, port=port, setting="POSTLOOP_API_PORT")
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str]) -> int:
         signal.signal(number, lambda *_: sys.exit(0))
     get_logger("postloop.api").info("api_starting", host=host, port=taken.getsockname()[1])
     config = uvicorn.Config(
-        create_app(settings, stack_url=said.stack),
+        app,
         log_config=None,
         access_log=False,
         loop="asyncio",

@@ -11,6 +11,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from postloop.adapters.metrics import ApiMetrics
+from postloop.adapters.reputation_policy import reputation_policy
 from postloop.api.commands import CommandDesk
 from postloop.api.health import Health
 from postloop.api.key_ring import KeyRing
@@ -18,6 +19,7 @@ from postloop.api.memory import BlocklistMemory
 from postloop.api.neighbours import Neighbours
 from postloop.api.publishing import Publisher
 from postloop.api.warehouse import Warehouse
+from postloop.domain.reputation import ReputationPolicy
 from postloop.settings import Settings
 
 
@@ -26,6 +28,7 @@ class Api:
     """The parts that requests work with; a route takes it as `api: Shared`."""
 
     settings: Settings
+    policy: ReputationPolicy
     metrics: ApiMetrics
     warehouse: Warehouse
     keys: KeyRing
@@ -41,6 +44,9 @@ def make_api(settings: Settings, *, stack_url: str = "") -> Api:
 
     Args:
         stack_url: Where the supervisor of `postloop up` tells how the whole is.
+
+    Raises:
+        SettingsError: They name no policy of reputation.
     """
     warehouse, neighbours = Warehouse(settings), Neighbours()
     keys, publisher = KeyRing(warehouse, settings), Publisher(settings)
@@ -56,6 +62,7 @@ def make_api(settings: Settings, *, stack_url: str = "") -> Api:
     )
     return Api(
         settings=settings,
+        policy=reputation_policy(settings),
         metrics=ApiMetrics(),
         warehouse=warehouse,
         keys=keys,

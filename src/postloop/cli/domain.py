@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from postloop.adapters.clickhouse import connect
 from postloop.adapters.clock import utc_now
-from postloop.adapters.domain_health import RUNNING, document, read_health, standings, summary
+from postloop.adapters.domain_health import RUNNING, document, read_health, read_whole, standings, summary
 from postloop.adapters.domain_reader import DomainReader
+from postloop.adapters.reputation_policy import reputation_policy
 from postloop.adapters.reputation_store import ReputationReader
 from postloop.cli.common import AsJson, DataDir, Exit, guarded, out, print_json, settings_for, stop
 from postloop.cli.domain_page import show as show_page
 from postloop.cli.domain_page import show_list
+from postloop.settings import Settings
 
 domain = typer.Typer(no_args_is_help=True, help="The health of sender domains.")
 
@@ -32,19 +34,14 @@ def show(
 ) -> None:
     """Show rates with intervals, score, reasons and what to do about them.
 
-    With --json one line for each account that sends from the domain.
+    With --json one line for each account that sends from the domain; before them one of all together (`account_id`
+    null) when there are several.
 
     Example: [bold]postloop domain show mail.acme.example --account acme[/]
     """
     settings = settings_for(data_dir)
     with guarded():
-        client, now = connect(settings), utc_now()
-        reputation, reader = ReputationReader(client, settings), DomainReader(client, settings)
-        found = standings(
-            reputation.evidence_of(account, sender_domain, as_of=now + RUNNING),
-            reputation.current(sender_domain, account_id=account),
-        )
-        documents = [document(read_health(reader, standing, now=now)) for standing in found]
+        documents = _documents(settings, sender_domain, account)
     if not documents:
         raise stop(f"nothing was sent from {sender_domain} in the last 30 days", Exit.NO)
     for one in documents:
@@ -52,6 +49,21 @@ def show(
             print_json(one)
         else:
             show_page(one, out)
+
+
+def _documents(settings: Settings, sender_domain: str, account_id: str | None) -> list[dict[str, Any]]:
+    """Return a document for each account that sends from a domain, before them one of all when there are more."""
+    client, now, policy = connect(settings), utc_now(), reputation_policy(settings)
+    reputation = ReputationReader(client, settings, representative_count=policy.representative_count)
+    reader = DomainReader(client, settings)
+    found = standings(
+        reputation.evidence_of(account_id, sender_domain, as_of=now + RUNNING),
+        reputation.current(sender_domain, account_id=account_id),
+    )
+    healths = [read_health(reader, reputation, standing, now=now) for standing in found]
+    if len(healths) > 1:
+        healths.insert(0, read_whole(reputation, sender_domain, now=now))
+    return [document(health, policy=policy) for health in healths]
 
 
 @domain.command("list")

@@ -9,8 +9,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from postloop.cli.domain_parts import show_parts, show_tencent
 from postloop.domain.reputation import grade_text
 
+_LIST_TITLES: Final = ("grade", "score", "account", "domain", "complaints", "hard", "refused", "advice")
+_NAMES: Final = slice(2, 4)
+_SHORTEST_NAME: Final = 8
+# From here on there is room for intervals.
+_WIDE: Final = 150
 _BARS: Final = "▁▂▃▄▅▆▇█"
 _STYLES: Final = {"high": "green", "medium": "yellow", "low": "dark_orange", "bad": "red", "unknown": "dim"}
 
@@ -19,15 +25,22 @@ def show(said: dict[str, Any], console: Console) -> None:
     """Draw a document."""
     grade = said["grade"]
     points = "" if said["score"] is None else f" {said['score']:.1f}"
-    name = f"{said['sender_domain']} of {said['account_id']}"
+    name = f"{said['sender_domain']} of {said['account_id'] or 'all accounts'}"
     console.print(f"[bold]{escape(name)}[/]  [{_STYLES[grade]}]{grade}{points}[/]  {grade_text(grade)}")
     if said["recommendation"] != "none":
         console.print(f"recommended: [bold]{said['recommendation']}[/]")
     console.print(_rate_table(said["rates"]))
     for action in said["actions"]:
         console.print(f"- {action['text']}")
+    show_parts("with", said["mailbox_providers"], console)
+    show_parts("over pool", said["ip_pools"], console)
+    if said["tencent"] is not None:
+        show_tencent(said["tencent"], console)
     for opens in said["opens"]:
         console.print(f"opens, {opens['mail_class']}: {opens['text']}")
+    if said["open_history"] is not None:
+        days = [day["human_count"] for day in said["open_history"]["days"]]
+        console.print(f"{'opened':>13} {sparkline(days)} notifications by day of sending")
     for pool in said["pools"]:
         if pool["verdict"] not in ("none", "not_enough_data"):
             console.print(f"pool {escape(pool['ip_pool'])} ({pool['kind']}): {pool['text']}")
@@ -46,22 +59,28 @@ def show(said: dict[str, Any], console: Console) -> None:
 
 
 def show_list(rows: Sequence[dict[str, Any]], console: Console) -> None:
-    """Draw senders as a table."""
-    table = Table(
-        "grade", "score", "account", "domain", "complaints", "hard bounces", "refusals", "advice", box=None
-    )
-    for row in rows:
-        table.add_row(
-            f"[{_STYLES[row['grade']]}]{row['grade']}[/]",
+    """Draw senders as a table of one line each: with intervals where there is room, long names cut."""
+    is_wide = console.width >= _WIDE
+    cells = [
+        (
+            row["grade"],
             "" if row["score"] is None else f"{row['score']:.1f}",
-            escape(row["account_id"]),
-            escape(row["sender_domain"]),
-            *(
-                _interval(row[f"{n}_rate"], row[f"{n}_low"], row[f"{n}_high"])
-                for n in ("complaint", "hard_bounce", "refusal")
-            ),
+            row["account_id"],
+            row["sender_domain"],
+            *(_share(row, name, is_wide=is_wide) for name in ("complaint", "hard_bounce", "refusal")),
             "" if row["recommendation"] == "none" else row["recommendation"],
         )
+        for row in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(_LIST_TITLES, *cells, strict=True)]
+    room = max(console.width - sum(widths) + sum(widths[_NAMES]) - len(widths), 2 * _SHORTEST_NAME)
+    account_width = min(widths[_NAMES][0], max(room - widths[_NAMES][1], room // 3))
+    widths[_NAMES] = [account_width, min(widths[_NAMES][1], room - account_width)]
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for title, width in zip(_LIST_TITLES, widths, strict=True):
+        table.add_column(title, no_wrap=True, overflow="ellipsis", max_width=width)
+    for row, texts in zip(rows, cells, strict=True):
+        table.add_row(f"[{_STYLES[row['grade']]}]{row['grade']}[/]", *map(escape, texts[1:]))
     console.print(table)
 
 
@@ -77,6 +96,11 @@ def _rate_table(rates: dict[str, Any]) -> Table:
         cells = (rates[window][name] for window in rates)
         table.add_row(name.replace("_", " "), *(_interval(c["rate"], c["low"], c["high"]) for c in cells))
     return table
+
+
+def _share(row: dict[str, Any], name: str, *, is_wide: bool) -> str:
+    rate, low, high = (row[f"{name}_{part}"] for part in ("rate", "low", "high"))
+    return _interval(rate, low, high) if is_wide else _percent(rate)
 
 
 def _interval(rate: float | None, low: float, high: float) -> str:

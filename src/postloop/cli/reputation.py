@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import tomllib
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -13,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from postloop.adapters.clickhouse import connect
+from postloop.adapters.reputation_policy import read_policy, reputation_policy
 from postloop.adapters.reputation_store import ReputationReader
 from postloop.cli.common import (
     AsJson,
@@ -29,10 +28,8 @@ from postloop.cli.common import (
 from postloop.contracts.fields import moment
 from postloop.domain.errors import DataError
 from postloop.domain.reputation import (
-    DEFAULT_REPUTATION_POLICY,
     ReputationPolicy,
     backtest,
-    policy_from_plain,
 )
 
 reputation = typer.Typer(no_args_is_help=True, help="Policies of reputation.")
@@ -59,7 +56,7 @@ def run_backtest(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Replay stored days under another policy: which domains would have had another grade, and when.
+    """Replay stored days under another policy than that in force: whose grade would have been another, and when.
 
     Days are UTC days, judged at their end. Shown are days from which the two policies disagree, or agree again.
 
@@ -71,11 +68,12 @@ def run_backtest(
         raise stop("--from must be before --to", Exit.USAGE)
     other = _read(policy)
     with guarded():
+        in_force = reputation_policy(settings)
         reader = ReputationReader(connect(settings), settings)
         found = [
             {"account_id": subject.account_id, "sender_domain": subject.sender_domain, **change}
             for subject, days in reader.daily((first - _BEFORE).date(), last.date())
-            for change in _differences(days, other, first)
+            for change in _differences(days, in_force, other, first)
         ]
     if as_json:
         for change in found:
@@ -84,9 +82,11 @@ def run_backtest(
     _show(found)
 
 
-def _differences(days: Any, other: ReputationPolicy, first: datetime) -> list[dict[str, Any]]:
+def _differences(
+    days: Any, in_force: ReputationPolicy, other: ReputationPolicy, first: datetime
+) -> list[dict[str, Any]]:
     """Return the days from `first` on at whose end the two grades differ anew, or no longer do."""
-    changes = backtest(days, policy_a=DEFAULT_REPUTATION_POLICY, policy_b=other)
+    changes = backtest(days, policy_a=in_force, policy_b=other)
     found, differed = [], False
     for change in changes:
         if (change.is_different or differed) and moment(change.start_ms) >= first.replace(
@@ -105,15 +105,9 @@ def _differences(days: Any, other: ReputationPolicy, first: datetime) -> list[di
 
 def _read(path: Path) -> ReputationPolicy:
     try:
-        text = path.read_text(encoding="utf-8")
-        plain = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-        return policy_from_plain(plain)
-    except OSError as error:
-        raise stop(f"cannot read {path}: {error.strerror}", Exit.USAGE) from None
+        return read_policy(path)
     except DataError as error:
-        raise stop(f"{path}: {error.field}: {error}", Exit.USAGE) from None
-    except (ValueError, AttributeError) as error:
-        raise stop(f"{path} is no policy: {error}", Exit.USAGE) from None
+        raise stop(error.text, Exit.USAGE) from None
 
 
 def _show(found: list[dict[str, Any]]) -> None:

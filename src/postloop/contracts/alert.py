@@ -9,7 +9,8 @@ from uuid import UUID, uuid5
 from pydantic import BaseModel, ConfigDict, Field
 
 from postloop.contracts.fields import OptionalTime, SchemaVersion, WireTime, moment
-from postloop.domain.alert import AlertKind
+from postloop.domain.alert import AlertKind, DeliveryAlert
+from postloop.domain.alert import describe as describe_alert
 from postloop.domain.alert.model import Figure
 from postloop.domain.incident import IncidentEnded, IncidentStarted, Transition, describe
 
@@ -71,4 +72,19 @@ def outage_alert(transition: Transition) -> DeliveryAlertV1:
             **figures,
         },
         text=describe(transition),
+    )
+
+
+def delivery_alert(alert: DeliveryAlert) -> DeliveryAlertV1:
+    """Return the event of what begins or ends of the kinds `slow`, `delays` and `silence`."""
+    return DeliveryAlertV1(
+        event_id=alert.event_id,
+        kind=alert.kind,
+        account_id=alert.scope.account_id,
+        sender_domain=alert.scope.sender_domain,
+        mailbox_provider=alert.scope.mailbox_provider,
+        started_at=alert.started_at,
+        ended_at=alert.ended_at,
+        figures={"incident_id": alert.incident_id, **alert.figures},
+        text=describe_alert(alert),
     )

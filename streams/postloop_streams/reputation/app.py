@@ -9,15 +9,22 @@ from faust.types import TP
 
 from postloop.adapters import topic_admin
 from postloop.adapters.clickhouse import connect
+from postloop.adapters.feedback_reader import FeedbackReader
 from postloop.adapters.metrics import ReputationMetrics
 from postloop.adapters.migrations import check_schema
+from postloop.adapters.reputation_policy import reputation_policy
 from postloop.adapters.reputation_store import ReputationReader, ReputationWriter
-from postloop.domain.event_types import REPUTATION_CHANGE_TOPIC, REPUTATION_CHANGELOG_TOPIC
-from postloop.domain.reputation import DEFAULT_REPUTATION_POLICY
+from postloop.adapters.watch_store import WatchStore
+from postloop.domain.event_types import (
+    DELIVERY_ALERT_TOPIC,
+    REPUTATION_CHANGE_TOPIC,
+    REPUTATION_CHANGELOG_TOPIC,
+)
 from postloop.settings import Settings
 from postloop_streams.reputation.looking import Watcher
 from postloop_streams.reputation.opening import Opening, open_stores
 from postloop_streams.reputation.publishing import Publisher
+from postloop_streams.reputation.watching import AlertWatch
 from postloop_streams.role import Role
 from postloop_streams.transport import RecordBatch
 
@@ -30,6 +37,7 @@ class ReputationApp(Role):
     """Puts the watcher and its frame together."""
 
     def __init__(self, settings: Settings) -> None:
+        policy = reputation_policy(settings)
         self._metrics = ReputationMetrics()
         super().__init__(
             settings,
@@ -39,21 +47,29 @@ class ReputationApp(Role):
             registry=self._metrics.registry,
         )
         self._client = connect(settings)
-        self._reader = ReputationReader(self._client, settings)
-        writer = ReputationWriter(connect(settings, timeout_s=_INSERT_S), settings)
+        self._reader = ReputationReader(
+            self._client, settings, representative_count=policy.representative_count
+        )
+        inserting = connect(settings, timeout_s=_INSERT_S)
+        self._watches = WatchStore(inserting, settings)
         self._publisher = Publisher(
             self.app,
             lease=self.lease,
             prefix=settings.topic_prefix,
-            write=writer.write,
+            write=ReputationWriter(inserting, settings).write,
+            write_watches=self._watches.write,
             health=self.health,
         )
         self._changelog = self.named(REPUTATION_CHANGELOG_TOPIC)
+        self._alerts = AlertWatch(
+            FeedbackReader(self._client, settings), publisher=self._publisher, metrics=self._metrics
+        )
         self._watcher = Watcher(
             self._reader,
             open_stores=lambda numbers: open_stores(numbers, self._watcher.partitions, self._opening()),
             publisher=self._publisher,
-            policy=DEFAULT_REPUTATION_POLICY,
+            alerts=self._alerts,
+            policy=policy,
             interval_s=settings.reputation_interval.total_seconds(),
             metrics=self._metrics,
             health=self.health,
@@ -63,11 +79,11 @@ class ReputationApp(Role):
 
     def check(self) -> list[str]:
         """Return what is missing before the worker can start: topics, tables, migrations."""
-        names = [self.named(REPUTATION_CHANGE_TOPIC), self._changelog]
+        names = [self.named(REPUTATION_CHANGE_TOPIC), self.named(DELIVERY_ALERT_TOPIC), self._changelog]
         problems = self.missing_topics(names) + check_schema(self._client, self.settings)
         if not problems:
             counts = topic_admin.partition_counts(self.settings, names)
-            self._watcher.partitions = counts[self._changelog]
+            self._watcher.partitions = self._alerts.partitions = counts[self._changelog]
         return problems
 
     def _opening(self) -> Opening:
@@ -77,6 +93,7 @@ class ReputationApp(Role):
             topic=self._changelog,
             topic_ids=lambda names: topic_admin.topic_ids(self.settings, names),
             restore=self._reader.restore,
+            restore_watches=self._watches.restore,
             publisher=self._publisher,
         )
 

@@ -20,16 +20,18 @@ from postloop.contracts.reputation import (
 )
 from postloop.domain.reputation import (
     Evidence,
+    ReputationChanged,
     ReputationPolicy,
     ReputationState,
     evaluate,
     rate_of,
-    state_to_plain,
 )
+from postloop.domain.reputation.score import RANK
 
 # A score moves with every mail and decides nothing: it is kept when it moved by so much, or after so long.
 SCORE_STEP: Final = 1.0
 KEEP_EVERY_MS: Final = 55 * 60_000
+_NOTHING: Final = Evidence({})
 
 
 @dataclass(slots=True)
@@ -55,14 +57,24 @@ def decide(
     policy: ReputationPolicy,
     now_ms: int,
 ) -> Decisions:
-    """Return what the evidence of senders that a partition owns leads to."""
+    """Return what the evidence of senders that a partition owns leads to.
+
+    A fall with one mailbox provider is told when it is deeper than that of the domain, which says the rest.
+    """
     keys = [state_key(s.account_id, s.sender_domain, s.mailbox_provider) for s, _ in found]
     known = store.get(keys)
+    wholes = _states_of_domains(store, found)
     decisions = Decisions()
     for key, (subject, evidence) in zip(keys, found, strict=True):
         value = known.get(key)
         state = ReputationState() if value is None else kept_from_bytes(value)[0]
         new, changes = evaluate(state, evidence, policy, now_ms)
+        shown = new
+        if subject.mailbox_provider and not all(
+            _says_more(change, wholes.get(replace(subject, mailbox_provider=""))) for change in changes
+        ):
+            # As if it was not seen: the next look finds it again, and the domain may be better by then.
+            new, changes = replace(state, at_ms=now_ms), ()
         if value is not None and not changes and not _is_worth_keeping(state, new):
             continue
         for change in changes:
@@ -75,8 +87,11 @@ def decide(
             decisions.changes.append(event)
             decisions.logged.append(logged(event))
             decisions.intents.append(Item(key, kept_to_bytes(new, event)))
-        decisions.current.append(_current(subject, evidence, new, policy))
-        decisions.items.append(Item(key, kept_to_bytes(new)))
+        kept = kept_to_bytes(new)
+        decisions.current.append(_current(subject, evidence, shown, policy, kept=kept))
+        # A provider that gets nothing any more is forgotten.
+        is_gone = bool(subject.mailbox_provider) and evidence == _NOTHING
+        decisions.items.append(Item(key, None if is_gone else kept))
     return decisions
 
 
@@ -118,19 +133,48 @@ def logged(event: ReputationChangeV1) -> LogRow:
     )
 
 
+def _states_of_domains(
+    store: PartitionStore, found: Sequence[tuple[Subject, Evidence]]
+) -> dict[Subject, ReputationState]:
+    """Return what is known of the domains of which single providers were found."""
+    keys = {
+        state_key(s.account_id, s.sender_domain): replace(s, mailbox_provider="")
+        for s, _ in found
+        if s.mailbox_provider
+    }
+    return {keys[key]: kept_from_bytes(value)[0] for key, value in store.get(list(keys)).items()}
+
+
+def _says_more(change: ReputationChanged, whole: ReputationState | None) -> bool:
+    """Return whether a change with one provider says what that of the domain does not: a rise always does."""
+    after, before = change.after.grade, "unknown" if change.before is None else change.before.grade
+    if after == "unknown" or (before != "unknown" and RANK[after] > RANK[before]):
+        return True
+    return whole is None or whole.standing.grade == "unknown" or RANK[after] < RANK[whole.standing.grade]
+
+
 def _is_worth_keeping(before: ReputationState, after: ReputationState) -> bool:
     if after.at_ms - before.at_ms >= KEEP_EVERY_MS:
         return True
-    if replace(after, at_ms=0, standing=before.standing) != replace(before, at_ms=0):
-        return True
-    if before.standing.grade != after.standing.grade:
+    if _lasting(before) != _lasting(after):
         return True
     old, new = before.standing.score, after.standing.score
     return old != new if old is None or new is None else abs(old - new) >= SCORE_STEP
 
 
+def _lasting(state: ReputationState) -> tuple[object, ...]:
+    """Return everything of a state but its time and its score."""
+    return (
+        state.standing.grade,
+        state.recommendation,
+        state.is_judged,
+        state.better_grade,
+        state.better_from_ms,
+    )
+
+
 def _current(
-    subject: Subject, evidence: Evidence, state: ReputationState, policy: ReputationPolicy
+    subject: Subject, evidence: Evidence, state: ReputationState, policy: ReputationPolicy, *, kept: bytes
 ) -> CurrentRow:
     counts = evidence.counts("30d")
     rates = {
@@ -160,5 +204,5 @@ def _current(
         refusal_rate=rates["refusal"].rate,
         refusal_low=rates["refusal"].low,
         refusal_high=rates["refusal"].high,
-        state=json.dumps(state_to_plain(state)),
+        state=kept.decode(),
     )

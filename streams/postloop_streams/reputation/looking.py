@@ -25,6 +25,7 @@ from postloop.domain.reputation import Evidence, ReputationPolicy
 from postloop_streams.patience import AbandonedError
 from postloop_streams.reputation.deciding import Decisions, decide, left_over, owner_of
 from postloop_streams.reputation.publishing import Publisher
+from postloop_streams.reputation.watching import AlertWatch
 
 log = structlog.stdlib.get_logger("postloop.reputation")
 
@@ -36,6 +37,10 @@ SWEEP_EVERY_S: Final = 3600.0
 OVERLAP: Final = timedelta(seconds=30)
 # The minute that runs counts as well.
 _RUNNING: Final = timedelta(minutes=1)
+# Senders with fewer outcomes in 30 days have no verdict with single providers, which needs 100 with one of them.
+BIG_OUTCOME_COUNT: Final = 1_000
+# A sender that is in the news all the time is judged with each provider so often.
+PROVIDERS_EVERY_S: Final = 60.0
 _IDLE_S: Final = 0.2
 _PAUSE_S: Final = 1.0
 _CLOSING_S: Final = 4.0
@@ -49,6 +54,8 @@ class EvidenceReader(Protocol):
     def all_evidence(self, as_of: datetime) -> Iterator[Found]: ...
 
     def news(self, as_of: datetime, *, since: datetime) -> Iterator[Found]: ...
+
+    def by_provider(self, subjects: Sequence[Subject], *, as_of: datetime) -> Found: ...
 
 
 @dataclass
@@ -76,6 +83,7 @@ class Watcher:
         *,
         open_stores: Callable[[Iterable[int]], Awaitable[tuple[dict[int, PartitionStore], int]]],
         publisher: Publisher,
+        alerts: AlertWatch,
         policy: ReputationPolicy,
         interval_s: float,
         metrics: ReputationMetrics,
@@ -87,11 +95,13 @@ class Watcher:
         self._publisher = publisher
         self._policy = policy
         self._interval_s = interval_s
+        self._alerts = alerts
         self._metrics = metrics
         self._health = health
         self._fail = fail
         self._assignment: _Assignment | None = None
         self._serving: asyncio.Task[None] | None = None
+        self._by_provider_s: dict[Subject, float] = {}
         self.partitions = 0
 
     async def assign(self, numbers: Collection[int]) -> None:
@@ -104,6 +114,7 @@ class Watcher:
         """Own nothing any more; what is under way is left to the next owner, who finds what was meant to be told."""
         assignment, serving = self._assignment, self._serving
         self._assignment = self._serving = None
+        self._by_provider_s.clear()
         if assignment is None or serving is None:
             return
         assignment.is_closed = True
@@ -139,12 +150,13 @@ class Watcher:
             for number, store in stores.items():
                 found = await asyncio.to_thread(left_over, store, prefix=KEY_PREFIX, limit=_PAGE)
                 await self._finish(number, store, found)
+            await self._alerts.begin(stores)
             self._health.set("partitions", True)
             log.info("partitions_opened", count=len(stores), restored=restored)
             return
 
     async def _look_again(self, assignment: _Assignment) -> None:
-        """Look at everybody first and every hour, and at those with news in between."""
+        """Look at those with news and at alerts first, and at everybody every hour in between."""
         since, news_at_s, sweep_at_s = utc_now() - OVERLAP, 0.0, 0.0
         sweep: _Sweep | None = None
         while not assignment.is_closed:
@@ -155,6 +167,8 @@ class Watcher:
                     await self._take_all(assignment, self._reader.news(began_at + _RUNNING, since=since))
                     since = began_at - OVERLAP
                     self._metrics.reputation_look_seconds.set(time.monotonic() - now_s)
+                elif await self._alerts.look(assignment.stores):
+                    pass
                 elif sweep is not None:
                     sweep = await self._sweep_on(assignment, sweep)
                 elif now_s >= sweep_at_s:
@@ -172,6 +186,7 @@ class Watcher:
     async def _take_all(self, assignment: _Assignment, pages: Iterator[Found]) -> None:
         while (page := await asyncio.to_thread(next, pages, None)) is not None and not assignment.is_closed:
             await self._take(assignment, page)
+            await self._take_by_provider(assignment, page, every_s=PROVIDERS_EVERY_S)
             self._health.beat()
 
     async def _sweep_on(self, assignment: _Assignment, sweep: _Sweep) -> _Sweep | None:
@@ -180,6 +195,7 @@ class Watcher:
         if page is not None:
             sweep.seen.update(subject for subject, _ in page)
             await self._take(assignment, page)
+            sweep.seen.update(await self._take_by_provider(assignment, page, every_s=0.0))
             return sweep
         for store in assignment.stores.values():
             silent = await asyncio.to_thread(_silent, store, sweep.seen)
@@ -203,6 +219,31 @@ class Watcher:
                 self._metrics.reputation_evaluations_total.inc(len(mine))
                 await self._finish(number, store, decisions)
 
+    async def _take_by_provider(
+        self, assignment: _Assignment, page: Found, *, every_s: float
+    ) -> list[Subject]:
+        """Judge the larger senders of a page with each of their mailbox providers; return whom with whom."""
+        now_s = time.monotonic()
+        big = [
+            subject
+            for subject, evidence in page
+            if evidence.counts("30d").outcome_count >= BIG_OUTCOME_COUNT
+            and owner_of(subject.sender_domain, self.partitions) in assignment.stores
+            and now_s - self._by_provider_s.get(subject, -every_s) >= every_s
+        ]
+        if not big or assignment.is_closed:
+            return []
+        read = partial(self._reader.by_provider, big, as_of=utc_now() + _RUNNING)
+        least = self._policy.min_outcome_count
+        found = [
+            (subject, evidence)
+            for subject, evidence in await asyncio.to_thread(read)
+            if evidence.counts("30d").outcome_count >= least
+        ]
+        await self._take(assignment, found)
+        self._by_provider_s.update(dict.fromkeys(big, now_s))
+        return [subject for subject, _ in found]
+
     async def _finish(self, number: int, store: PartitionStore, decisions: Decisions) -> None:
         """Do what was decided. After a crash anywhere in here the next owner tells the same, with the same ids."""
         if not decisions.items:
@@ -220,6 +261,7 @@ class Watcher:
                 "reputation_changed",
                 account_id=change.account_id,
                 sender_domain=change.sender_domain,
+                mailbox_provider=change.mailbox_provider,
                 grade=change.after.grade,
                 recommendation=change.recommendation,
             )
@@ -243,6 +285,7 @@ def _silent(store: PartitionStore, seen: set[Subject]) -> list[Subject]:
         after = page[-1][0]
         for key, value in page:
             subject = Subject(*split_key(key))
-            if subject not in seen and kept_from_bytes(value)[0].standing.grade != "unknown":
+            is_judged = subject.mailbox_provider or kept_from_bytes(value)[0].standing.grade != "unknown"
+            if subject not in seen and is_judged:
                 silent.append(subject)
     return silent

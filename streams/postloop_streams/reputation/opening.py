@@ -15,7 +15,9 @@ from postloop.adapters.changelog_reader import Change
 from postloop.adapters.partition_store import Item, PartitionStore
 from postloop.adapters.reputation_store import Subject
 from postloop.contracts.reputation import KEY_PREFIX, split_key, state_key
+from postloop.contracts.watch_state import WATCH_PREFIXES, owner_name, scope_of_key
 from postloop.settings import Settings
+from postloop_streams.reputation.alerting import watch_item
 from postloop_streams.reputation.deciding import owner_of
 from postloop_streams.reputation.publishing import Publisher
 from postloop_streams.state_files import StateLog, open_files
@@ -31,6 +33,7 @@ class Opening:
 
     Attributes:
         restore: Returns (subject, state) of what a partition owns, of so many partitions; blocks.
+        restore_watches: Returns (key, value) of what its watches know; blocks.
     """
 
     settings: Settings
@@ -38,6 +41,7 @@ class Opening:
     topic: str
     topic_ids: Callable[[list[str]], Any]
     restore: Callable[[int, int], list[tuple[Subject, str]]]
+    restore_watches: Callable[[int, int], list[tuple[str, str]]]
     publisher: Publisher
 
 
@@ -68,11 +72,14 @@ async def open_stores(
 
 
 def _item(change: Change, number: int, partitions: int) -> Item | None:
-    if not change.key.startswith(KEY_PREFIX):
+    is_watch = change.key.startswith(WATCH_PREFIXES)
+    if not is_watch and not change.key.startswith(KEY_PREFIX):
         return None
+    name = owner_name(scope_of_key(change.key)) if is_watch else split_key(change.key)[1]
     # From before the topic got more partitions: another one's by now.
-    is_mine = owner_of(split_key(change.key)[1], partitions) == number
-    return Item(change.key, change.value if is_mine else None)
+    if change.value is None or owner_of(name, partitions) != number:
+        return Item(change.key, None)
+    return watch_item(change.key, change.value) if is_watch else Item(change.key, change.value)
 
 
 async def _restore(world: Opening, partitions: int, number: int, store: PartitionStore) -> int:
@@ -82,9 +89,11 @@ async def _restore(world: Opening, partitions: int, number: int, store: Partitio
         Item(state_key(s.account_id, s.sender_domain, s.mailbox_provider), state.encode())
         for s, state in found
     ]
+    watched = await asyncio.to_thread(world.restore_watches, number, partitions)
+    items += [watch_item(key, value.encode()) for key, value in watched]
     for first in range(0, len(items), _ITEMS_AT_ONCE):
         part = items[first : first + _ITEMS_AT_ONCE]
         await world.publisher.keep(number, part)
         await asyncio.to_thread(store.apply, part)
-    log.info("reputation_restored", partition=number, senders=len(items), source="clickhouse")
-    return len(items)
+    log.info("reputation_restored", partition=number, senders=len(found), source="clickhouse")
+    return len(found)

@@ -103,7 +103,10 @@ async def show_domain(
         raise Problem(404, "not_found", "Nothing was sent from this domain in the last 30 days.")
     return DomainAnswer(
         sender_domain=sender_domain,
-        accounts=[DomainHealth(**document(_health(*one))) for one in zip(found, parts, strict=False)],
+        accounts=[
+            DomainHealth(**document(_health(*one), policy=api.policy))
+            for one in zip(found, parts, strict=False)
+        ],
         is_complete=len(found) <= _MAX_ACCOUNTS,
     )
 
@@ -112,9 +115,9 @@ async def _standings(api: Api, account: str | None, domain: str, now: datetime) 
     """Return what the mail of each account says that sends from a domain, and what was last said of it."""
     evidence, current = await asyncio.gather(
         api.warehouse.ask(
-            lambda client: ReputationReader(client, api.settings).evidence_of(
-                account, domain, as_of=now + RUNNING
-            )
+            lambda client: ReputationReader(
+                client, api.settings, representative_count=api.policy.representative_count
+            ).evidence_of(account, domain, as_of=now + RUNNING)
         ),
         api.warehouse.ask(
             lambda client: ReputationReader(client, api.settings).current(

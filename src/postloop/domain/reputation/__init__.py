@@ -16,7 +16,7 @@ from postloop.domain.reputation.standing import (
     state_from_plain,
     state_to_plain,
 )
-from postloop.domain.reputation.tencent import Condition, TencentView, tencent_view
+from postloop.domain.reputation.tencent import Condition, TencentView, tencent_ladder, tencent_view
 from postloop.domain.reputation.texts import action_text, grade_text
 from postloop.domain.reputation.windows import (
     DAY_MS,
@@ -74,5 +74,6 @@ __all__ = [
     "score",
     "state_from_plain",
     "state_to_plain",
+    "tencent_ladder",
     "tencent_view",
 ]

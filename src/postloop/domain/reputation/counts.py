@@ -68,6 +68,32 @@ class WindowCounts:
     suppressed_count: int = 0
 
     def __post_init__(self) -> None:
+        # Half a million of these are made in one look at everybody: one comparison, and reasons only where it fails.
+        is_negative = (
+            min(
+                self.send_count,
+                self.delivered_count,
+                self.hard_bounce_count,
+                self.soft_bounce_count,
+                self.content_refusal_count,
+                self.authentication_refusal_count,
+                self.standing_refusal_count,
+                self.complaint_count,
+                self.reporting_delivered_count,
+                self.unsubscribe_count,
+                self.rejected_count,
+                self.suppressed_count,
+            )
+            < 0
+        )
+        if (
+            is_negative
+            or self.refusal_count > self.bounce_count
+            or self.reporting_delivered_count > self.delivered_count
+        ):
+            self._refuse()
+
+    def _refuse(self) -> None:
         for name in COUNT_NAMES:
             if getattr(self, name) < 0:
                 raise DataError("out_of_range", name, f"{name} starts at 0: {getattr(self, name)}")
@@ -96,6 +122,11 @@ class WindowCounts:
     def refusal_count(self) -> int:
         """Final bounces for the sender's fault."""
         return self.content_refusal_count + self.authentication_refusal_count + self.standing_refusal_count
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing was counted that could speak against the sender."""
+        return not (self.complaint_count or self.hard_bounce_count or self.refusal_count)
 
     def refusals_of(self, kind: RefusalKind) -> int:
         """Return the refusals of one kind."""

@@ -84,6 +84,8 @@ def score_only(evidence: Evidence, policy: ReputationPolicy) -> float | None:
     """Return the number that `score` gives, without explaining it: a tenth of the time."""
     if evidence.counts("30d").outcome_count < policy.min_outcome_count:
         return None
+    if all(evidence.counts(window).is_clean for window in policy.judged_windows):
+        return 100.0
     return min(_worst_window(name, evidence, policy)[1] for name in FACTORS)
 
 

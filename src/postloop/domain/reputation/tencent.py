@@ -6,6 +6,7 @@ a view; Postloop's own grade never follows it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from math import ceil, floor
 from typing import Final, Literal
@@ -88,6 +89,18 @@ def tencent_view(level: int, day: WindowCounts, *, open_rate: float | None = Non
         failed=banned or lost or unmet_way,
         upgrade_ways=ways,
     )
+
+
+def tencent_ladder(days: Iterable[WindowCounts], *, level: int = 1) -> TencentView | None:
+    """Return what the rule says of the last of these days, for a domain that was on this level on the first.
+
+    Without opens, so the second way up is never taken. None without a day.
+    """
+    view = None
+    for day in days:
+        view = tencent_view(level, day)
+        level = view.next_level
+    return view
 
 
 def _first_way(day: WindowCounts, sends: int, cap: int) -> tuple[Condition, ...]:

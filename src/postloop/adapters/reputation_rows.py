@@ -1,0 +1,74 @@
+"""Rows of the tables of reputation, and whom they are about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+UNKNOWN_SCORE: Final = 101.0
+"""Stands for an unknown score in the list of senders: behind all others."""
+ListPlace = tuple[float, int, str, str]
+"""A place in the list of senders; see `CurrentRow.place`."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Subject:
+    """Whose reputation it is; `mailbox_provider` empty: with everybody."""
+
+    account_id: str
+    sender_domain: str
+    mailbox_provider: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurrentRow:
+    """What is known of a subject, as table `reputation_current` holds it: the newest row counts.
+
+    Attributes:
+        score: None while unknown.
+        state: The state of the rules, as JSON.
+    """
+
+    account_id: str
+    sender_domain: str
+    mailbox_provider: str
+    owner_hash: int
+    at: datetime
+    score: float | None
+    grade: str
+    recommendation: str
+    outcome_count: int
+    complaint_rate: float | None
+    complaint_low: float
+    complaint_high: float
+    hard_bounce_rate: float | None
+    hard_bounce_low: float
+    hard_bounce_high: float
+    refusal_rate: float | None
+    refusal_low: float
+    refusal_high: float
+    state: str
+
+    @property
+    def place(self) -> ListPlace:
+        """Where the row stands in the list of the worst: what to give as `after` for those that follow it."""
+        score = UNKNOWN_SCORE if self.score is None else self.score
+        return score, -self.outcome_count, self.account_id, self.sender_domain
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogRow:
+    """One change, as table `reputation_log` holds it. Grades are empty where there was none before."""
+
+    event_id: str
+    account_id: str
+    sender_domain: str
+    mailbox_provider: str
+    at: datetime
+    before_score: float | None
+    before_grade: str
+    after_score: float | None
+    after_grade: str
+    recommendation: str
+    factors: str
