@@ -32,6 +32,8 @@ _SERIES_SUMS: Final = (
     "complaint_count",
     "unsubscribe_count",
 )
+# What is read is little, and several questions are asked at once: more threads for each cost more than they gain.
+_SMALL: Final = {"max_threads": 1}
 _ONE: Final = "account_id = {account:String} AND sender_domain = {domain:String}"
 _MEASURES: Final[tuple[Measure, ...]] = ("complaint", "hard_bounce")
 _SINCE: Final = "now() - toIntervalDay(7)"
@@ -129,7 +131,8 @@ class DomainReader:
             "GROUP BY account_id, sender_domain HAVING sum(delivered_count) > 0"
         )
         accounts, domains = ([*dict.fromkeys(part)] for part in zip(*pairs, strict=True))
-        rows = rows_of(self._client, query, {"accounts": accounts, "domains": domains}, where=self._where)
+        said = {"accounts": accounts, "domains": domains}
+        rows = rows_of(self._client, query, said, where=self._where, **_SMALL)
         wanted = set(pairs)
         return {(row[0], row[1]): row[2] for row in rows if (row[0], row[1]) in wanted}
 
@@ -193,10 +196,11 @@ class DomainReader:
             f"WHERE delivered AND day >= {first} AND day < today() - {DEFAULT_HISTORY_POLICY.mature_days} "
             "GROUP BY day ORDER BY day"
         )
-        return [
-            OpenDay(day=row[0], visible_count=row[1], human_count=row[2])
-            for row in self._rows(query, account_id, sender_domain)
-        ]
+        said = {"account": account_id, "domain": sender_domain}
+        rows = rows_of(
+            self._client, query, said, where=self._where
+        )  # not little: with as many threads as there are
+        return [OpenDay(day=row[0], visible_count=row[1], human_count=row[2]) for row in rows]
 
     def pools(self, account_id: str, sender_domain: str) -> list[PoolChange]:
         """Return how each pool changed. A dedicated one is not compared with anybody."""
@@ -232,7 +236,7 @@ class DomainReader:
 
     def _rows(self, query: str, account_id: str, sender_domain: str, **more: Any) -> list[tuple[Any, ...]]:
         said = {"account": account_id, "domain": sender_domain, **more}
-        return rows_of(self._client, query, said, where=self._where)
+        return rows_of(self._client, query, said, where=self._where, **_SMALL)
 
 
 def _places(name: str, now: datetime) -> list[datetime]:

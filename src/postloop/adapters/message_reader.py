@@ -20,8 +20,9 @@ from postloop.settings import Settings
 MAX_EVENTS: Final = 2_000
 """Events of one answer: a message has about five, so what has more is a test or a loop."""
 _NAMES: Final = tuple(field.name for field in fields(MessageEvent))
-# A look-up takes milliseconds: what takes so long would only be asked for again.
-_LIMITS: Final = {"max_execution_time": 10}
+# A look-up takes milliseconds: what takes so long would only be asked for again. Little is read, so more threads cost
+# more than they gain.
+_LIMITS: Final = {"max_execution_time": 10, "max_threads": 1}
 # Of the copies of an event the first one in the log stands; a repair removes the others.
 _ONCE: Final = (
     "ORDER BY topic_id, `partition`, `offset`, `index` "

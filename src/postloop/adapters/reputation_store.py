@@ -134,7 +134,7 @@ class ReputationReader:
         minute = _minute(as_of)
         query = parts_query(self._layout, which=which, dimensions=dimensions)
         return evidence_by_subject(
-            self._rows(query, {**said, "as_of": minute}),
+            self._rows(query, {**said, "as_of": minute}, max_threads=1),
             dimension_count=len(dimensions),
             as_of=datetime.fromtimestamp(minute, UTC),
             representative_count=self._representative_count,
@@ -253,8 +253,8 @@ class ReputationReader:
         rows = self._rows(query, {"partition": partition, "partitions": partitions})
         return [(Subject(*row[:3]), row[3]) for row in rows]
 
-    def _rows(self, query: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
-        return rows_of(self._client, query, parameters, where=self._where)
+    def _rows(self, query: str, parameters: dict[str, Any], **settings: Any) -> list[tuple[Any, ...]]:
+        return rows_of(self._client, query, parameters, where=self._where, **settings)
 
 
 class ReputationWriter:
