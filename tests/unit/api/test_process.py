@@ -43,3 +43,10 @@ def test_a_port_that_is_taken_is_told_in_a_sentence(tmp_path: Path) -> None:
         assert process.wait(timeout_s=30) == 2
     said = process.log_path.read_text()
     assert said == f"error: port {port} on 127.0.0.1 is taken: set POSTLOOP_API_PORT to a free one\n"
+
+
+def test_a_policy_of_reputation_that_there_is_not_is_told_in_a_sentence(tmp_path: Path) -> None:
+    env = {**AWAY, "POSTLOOP_REPUTATION_POLICY": "nobodys"}
+    process = python_module("postloop.api", "--port", "0", log_path=tmp_path / "api.log", env=env).start()
+    assert process.wait(timeout_s=30) == 2
+    assert process.log_path.read_text().startswith("error: POSTLOOP_REPUTATION_POLICY is one of ")
