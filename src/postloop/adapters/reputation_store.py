@@ -184,8 +184,9 @@ class ReputationReader:
         """Yield each subject with what the three queries counted of it."""
         known = {**said, "as_of": _minute(as_of)}
         asked: dict[str, Any] = {"which": which, "dimensions": dimensions}
-        by_hour = self._by_subject(hour_query(self._layout, **asked), known, dimensions)
+        # In this order: what is stored between two questions is missing of the day for a moment, never of the month.
         by_minute = self._by_subject(minute_query(self._layout, **asked), known, dimensions)
+        by_hour = self._by_subject(hour_query(self._layout, **asked), known, dimensions)
         recent: dict[tuple[Any, ...], tuple[int, ...]] = {}
         if any(outcomes_of(counts) >= self._representative_count for counts in by_hour.values()):
             known["recent"] = self._representative_count
