@@ -18,9 +18,9 @@ from postloop_streams.blocklist.outcomes import OutcomeCounts
 NEAR_COUNT: Final = 500
 # A partition that brought nothing for so long has nothing.
 IDLE_S: Final = 10.0
-# Bounces may be ahead of deliveries by this much: little beside the minutes that a rate is judged over.
-_SLACK_MS: Final = 10_000
-_WAITING_STEP_MS: Final = 10_000
+# Bounces may be ahead of deliveries by this much. Who ships the log of an hour at once puts it on the topics within
+# seconds: with ten of them every such upload looked like an outage.
+_WAITING_STEP_MS: Final = 500
 # Of one signal: a record must stay far below what a topic takes.
 MAX_PARTS: Final = 200
 
@@ -63,7 +63,7 @@ class Pulses:
             (at for number, at in self._read_ms.items() if now_s - self._read_at_s[number] < IDLE_S),
             default=float("inf"),
         )
-        for step in [s for s in self._waiting if s * _WAITING_STEP_MS <= read_ms + _SLACK_MS]:
+        for step in [s for s in self._waiting if s * _WAITING_STEP_MS <= read_ms]:
             _add(self._ready, self._waiting.pop(step))
         ready, self._ready = self._ready, _sums()
         return list(_signals(ready))

@@ -96,6 +96,18 @@ def test_bounces_wait_for_the_deliveries_from_before() -> None:
     assert pulses.take(now_s=3) == []
 
 
+def test_an_hour_of_mail_that_arrives_within_seconds_is_not_judged_by_its_bounces_alone() -> None:
+    pulses = Pulses()
+    pulses.assign([0], now_s=0)
+    for second in range(4):
+        pulses.bounces(counts(10, 10), at_ms=HOUR_MS + second * 1_000)
+    pulses.read_to(0, at_ms=HOUR_MS - 1, behind_count=9_000, now_s=0)
+    assert pulses.take(now_s=0) == []
+    pulses.deliveries(counts(900))
+    pulses.read_to(0, at_ms=HOUR_MS + 1_200, behind_count=8_000, now_s=1)
+    assert totals(pulses.take(now_s=1)) == (920, 20)
+
+
 @pytest.mark.parametrize(
     ("behind_count", "now_s"),
     [pytest.param(0, 1.0, id="read to the end"), pytest.param(9_000, IDLE_S + 1, id="nothing came for long")],
