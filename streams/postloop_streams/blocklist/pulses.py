@@ -14,13 +14,14 @@ from typing import Final
 from postloop.domain.incident import Counted
 from postloop_streams.blocklist.outcomes import OutcomeCounts
 
-# A partition with fewer records left has been read, as far as a rate over minutes cares.
+# A partition that brought nothing for so long has nothing: a moment where little was left of it. That alone proves
+# nothing: the embedded broker tells of an end that lies up to a batch too early.
 NEAR_COUNT: Final = 500
-# A partition that brought nothing for so long has nothing.
+NEAR_IDLE_S: Final = 1.0
 IDLE_S: Final = 10.0
 # Bounces may be ahead of deliveries by this much. Who ships the log of an hour at once puts it on the topics within
 # seconds: with ten of them every such upload looked like an outage.
-_WAITING_STEP_MS: Final = 500
+_WAITING_STEP_MS: Final = 50
 # Of one signal: a record must stay far below what a topic takes.
 MAX_PARTS: Final = 200
 
@@ -34,13 +35,13 @@ class Pulses:
         self._ready = _sums()
         self._waiting: dict[int, _Sums] = {}
         self._read_ms: dict[int, float] = {}
-        self._read_at_s: dict[int, float] = {}
+        self._idle_at_s: dict[int, float] = {}
 
     def assign(self, numbers: Collection[int], *, now_s: float) -> None:
         """Count on from here: these partitions of the deliveries are read now. What waits is another's to count."""
         self._waiting.clear()
         self._read_ms = dict.fromkeys(numbers, 0.0)
-        self._read_at_s = dict.fromkeys(numbers, now_s)
+        self._idle_at_s = dict.fromkeys(numbers, now_s + IDLE_S)
 
     def deliveries(self, counts: OutcomeCounts) -> None:
         """Count deliveries."""
@@ -49,8 +50,8 @@ class Pulses:
     def read_to(self, number: int, *, at_ms: int, behind_count: int, now_s: float) -> None:
         """Note that a partition of the deliveries was read up to a record that the log took at `at_ms`."""
         if number in self._read_ms:
-            self._read_ms[number] = float("inf") if behind_count <= NEAR_COUNT else at_ms
-            self._read_at_s[number] = now_s
+            self._read_ms[number] = at_ms
+            self._idle_at_s[number] = now_s + (NEAR_IDLE_S if behind_count <= NEAR_COUNT else IDLE_S)
 
     def bounces(self, counts: OutcomeCounts, *, at_ms: int) -> None:
         """Count bounces whose records the log took by `at_ms`; they wait for the deliveries from before."""
@@ -60,7 +61,7 @@ class Pulses:
     def take(self, *, now_s: float) -> list[Counted]:
         """Return what may be judged now, and forget it."""
         read_ms = min(
-            (at for number, at in self._read_ms.items() if now_s - self._read_at_s[number] < IDLE_S),
+            (at for number, at in self._read_ms.items() if now_s < self._idle_at_s[number]),
             default=float("inf"),
         )
         for step in [s for s in self._waiting if s * _WAITING_STEP_MS <= read_ms]:

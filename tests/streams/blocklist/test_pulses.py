@@ -15,7 +15,7 @@ from postloop.adapters.event_columns.decoder import ColumnDecoder
 from postloop.contracts.decode import Limits
 from postloop.domain.incident import MINUTE_MS, Counted
 from postloop_streams.blocklist.outcomes import bounce_counts, delivery_counts
-from postloop_streams.blocklist.pulses import IDLE_S, MAX_PARTS, Pulses
+from postloop_streams.blocklist.pulses import IDLE_S, MAX_PARTS, NEAR_IDLE_S, Pulses
 from tests.support.blocklist import FULL, HARD, SPAM, event
 
 KEY = ("gmail", 600 * MINUTE_MS, "acme", "shop.example")
@@ -106,6 +106,16 @@ def test_an_hour_of_mail_that_arrives_within_seconds_is_not_judged_by_its_bounce
     pulses.deliveries(counts(900))
     pulses.read_to(0, at_ms=HOUR_MS + 1_200, behind_count=8_000, now_s=1)
     assert totals(pulses.take(now_s=1)) == (920, 20)
+
+
+def test_an_end_that_the_broker_tells_of_too_early_is_not_believed_while_records_come() -> None:
+    pulses = Pulses()
+    pulses.assign([0], now_s=0)
+    pulses.bounces(counts(10, 10), at_ms=2 * HOUR_MS)
+    pulses.read_to(0, at_ms=HOUR_MS, behind_count=0, now_s=0)
+    assert pulses.take(now_s=NEAR_IDLE_S / 2) == []
+    pulses.read_to(0, at_ms=2 * HOUR_MS, behind_count=0, now_s=NEAR_IDLE_S / 2)
+    assert totals(pulses.take(now_s=NEAR_IDLE_S / 2)) == (10, 10)
 
 
 @pytest.mark.parametrize(
