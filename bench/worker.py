@@ -19,7 +19,6 @@ from bench.processes import Process, free_port, wait_until
 
 _INSERTED: Final = r'blocklist_changes_total\{change="inserted"\}'
 _ROUTED: Final = r"blocklist_signals_total\{topic=\"[^\"]*\"\}"
-_UNSTORED: Final = "blocklist_journal_unstored_rows"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,10 +87,6 @@ class Worker:
     def routed(self) -> int:
         """Return how many signals it has read of the input topics since it started."""
         return self.metric(_ROUTED)
-
-    def unstored(self) -> int:
-        """Return how many rows its journal holds in memory."""
-        return self.metric(_UNSTORED)
 
     def cpu_s(self, start_at: float, end_at: float) -> float:
         """Return the CPU seconds used between two moments."""

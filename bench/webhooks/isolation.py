@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from bench import stack
+from bench.blocklist.throughput import PARTITIONS
 from bench.latency import Latency, summarize
 from bench.steady import Placed, steady_load
-from bench.webhooks.place import PARTITIONS, add_endpoints, bounces, number_of, webhooks_worker
+from bench.webhooks.place import add_endpoints, bounces, number_of, webhooks_worker
 from bench.webhooks.receiver import receiving
 from bench.worker import Place
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Final
 
 from bench import stack
 from bench.blocklist.events import mail
+from bench.blocklist.throughput import PARTITIONS
 from bench.worker import Place, Worker, running
 from bench.workload import Record
 from postloop.adapters import clock
@@ -22,7 +23,6 @@ from postloop.contracts.webhook_endpoint import endpoint_to_bytes
 from postloop.domain.webhook.endpoint import Endpoint, Secret
 from postloop.settings import Settings
 
-PARTITIONS: Final = 4
 READY_S: Final = 60.0
 _MASTER_KEY: Final = base64.b64encode(b"bench-webhooks-master-key-32byte").decode()
 
@@ -78,8 +78,3 @@ def bounces(name: str, count: int, *, accounts: int, at: datetime) -> Iterator[R
 def number_of(event_id: str) -> int:
     """Return which of the bounces an event is."""
     return int(event_id.rpartition("-")[2])
-
-
-def load(brokers: str, records: Iterable[Record]) -> None:
-    """Append records; return when the broker has all."""
-    stack.append(brokers, map(stack.addressed, records))

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 _ANSWER: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
 _HANGING: Final = b"/hang"
-_TELL, _END = "tell", "end"
+_COUNT, _TELL, _END = "count", "tell", "end"
 
 
 class Arrival(NamedTuple):
@@ -43,7 +43,7 @@ class Receiver:
 
     def count(self) -> int:
         """Return how many requests arrived so far."""
-        self._line.send("count")
+        self._line.send(_COUNT)
         return int(self._line.recv())
 
     def arrivals(self) -> list[Arrival]:
@@ -83,13 +83,13 @@ async def _serve(line: Connection) -> None:
     server = await loop.create_server(lambda: _Connection(arrived), "127.0.0.1", 0)
 
     def answer() -> None:
-        match line.recv():
-            case "count":
-                line.send(len(arrived))
-            case "tell":
-                line.send(arrived)
-            case _:
-                over.set()
+        asked = line.recv()
+        if asked == _COUNT:
+            line.send(len(arrived))
+        elif asked == _TELL:
+            line.send(arrived)
+        else:
+            over.set()
 
     loop.add_reader(line.fileno(), answer)
     line.send(server.sockets[0].getsockname()[1])

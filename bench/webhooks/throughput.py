@@ -12,11 +12,11 @@ from typing import Final
 from aiohttp import ClientSession, TCPConnector
 
 from bench import stack
-from bench.webhooks.place import PARTITIONS, add_endpoints, bounces, load, webhooks_worker
+from bench.blocklist.throughput import PARTITIONS, load
+from bench.webhooks.place import add_endpoints, bounces, webhooks_worker
 from bench.webhooks.receiver import Arrival, Receiver, receiving
 from bench.worker import Place, Worker
 
-_LOOK_S: Final = 0.1
 _WARM_SHARE: Final = 0.1
 _AT_ONCE: Final = 32
 _BODY_BYTES: Final = 800

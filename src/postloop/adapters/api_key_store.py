@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from clickhouse_connect.driver.client import Client
 
-from postloop.adapters.clickhouse import rows_of, translated
+from postloop.adapters.clickhouse import rows_of, stored_settings, translated
 from postloop.adapters.clock import utc_now
 from postloop.adapters.migrations import layout_of
 from postloop.domain.api_key import RANDOM_BYTES, ApiKey, Kind, NewKey, new_key
@@ -65,13 +65,7 @@ class ApiKeyStore:
         self._keys = layout.readable("api_keys")
         self._uses = layout.readable("api_key_uses")
         self._newest = {"select_sequential_consistency": 1} if layout.cluster else {}
-        self._exact: dict[str, Any] = {"async_insert": 0}
-        if layout.cluster:
-            self._exact |= {
-                "distributed_foreground_insert": 1,
-                "insert_quorum": "auto",
-                "insert_quorum_parallel": 0,
-            }
+        self._exact = stored_settings(cluster=layout.cluster)
 
     def create(
         self, *, kind: Kind, account_id: str = "", name: str = "", expires_at: datetime | None, now: datetime

@@ -26,7 +26,7 @@ from postloop.adapters.blocklist_rows import (
     LogRow,
     Place,
 )
-from postloop.adapters.clickhouse import rows_of, translated
+from postloop.adapters.clickhouse import rows_of, stored_settings, translated
 from postloop.adapters.migration_render import Layout
 from postloop.adapters.migrations import layout_of, parts
 from postloop.adapters.view_windows import WINDOWS
@@ -83,13 +83,7 @@ class BlocklistWriter:
     def __init__(self, client: Client, *, cluster: str = "") -> None:
         self._client = client
         self._layout = Layout(cluster=cluster)
-        self._settings: dict[str, Any] = {"async_insert": 0}
-        if cluster:
-            self._settings |= {
-                "distributed_foreground_insert": 1,
-                "insert_quorum": "auto",
-                "insert_quorum_parallel": 0,
-            }
+        self._settings = stored_settings(cluster=cluster)
 
     def write_log(self, rows: Sequence[LogRow]) -> None:
         """Store published changes."""

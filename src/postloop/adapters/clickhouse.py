@@ -116,6 +116,22 @@ def rows_of(
     return [tuple(row) for row in result.result_rows]
 
 
+def stored_settings(*, cluster: str) -> dict[str, Any]:
+    """Return the settings of an insert that is stored when it returns, on a cluster too.
+
+    Args:
+        cluster: Its name, empty on one node. There the rows go through the table over all shards.
+    """
+    settings: dict[str, Any] = {"async_insert": 0}
+    if cluster:
+        settings |= {
+            "distributed_foreground_insert": 1,
+            "insert_quorum": "auto",
+            "insert_quorum_parallel": 0,
+        }
+    return settings
+
+
 def _why_unreached(text: str) -> str:
     """Return in a person's words what the HTTP client says of a connection that did not come about."""
     tls = tls_failure(text, ca_setting="POSTLOOP_CLICKHOUSE_CA_FILE")

@@ -12,7 +12,7 @@ from typing import Any, Final
 import structlog
 from clickhouse_connect.driver.client import Client
 
-from postloop.adapters.clickhouse import rows_of, translated
+from postloop.adapters.clickhouse import rows_of, stored_settings, translated
 from postloop.adapters.evidence_parts import evidence_by_subject
 from postloop.adapters.migration_render import Layout
 from postloop.adapters.migrations import layout_of
@@ -270,6 +270,7 @@ class ReputationWriter:
         self._client = client
         self._where = f"ClickHouse at {settings.clickhouse_url}"
         self._layout = layout_of(settings)
+        self._settings = stored_settings(cluster=self._layout.cluster)
 
     def write(self, changes: Sequence[LogRow], rows: Sequence[CurrentRow]) -> None:
         """Store changes, and then what is known now."""
@@ -284,7 +285,7 @@ class ReputationWriter:
                 self._layout.readable(table),
                 [astuple(row) for row in rows],
                 column_names=list(names),
-                settings={"async_insert": 0},
+                settings=self._settings,
             )
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from clickhouse_connect.driver.client import Client
 
-from postloop.adapters.clickhouse import rows_of, translated
+from postloop.adapters.clickhouse import rows_of, stored_settings, translated
 from postloop.adapters.migrations import layout_of
 from postloop.settings import Settings
 
@@ -41,7 +41,9 @@ class WatchStore:
     def __init__(self, client: Client, settings: Settings) -> None:
         self._client = client
         self._where = f"ClickHouse at {settings.clickhouse_url}"
-        self._table = layout_of(settings).readable("delivery_watches")
+        layout = layout_of(settings)
+        self._table = layout.readable("delivery_watches")
+        self._settings = stored_settings(cluster=layout.cluster)
 
     def write(self, rows: Sequence[WatchRow]) -> None:
         """Return when the rows are stored."""
@@ -52,7 +54,7 @@ class WatchStore:
                 self._table,
                 [astuple(row) for row in rows],
                 column_names=list(_NAMES),
-                settings={"async_insert": 0},
+                settings=self._settings,
             )
 
     def restore(self, partition: int, partitions: int) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from clickhouse_connect.driver.client import Client
 
 from postloop.adapters.blocklist_journal import Record, version_of
-from postloop.adapters.clickhouse import translated
+from postloop.adapters.clickhouse import stored_settings, translated
 from postloop.adapters.migration_render import Layout
 from postloop.contracts.webhook_attempt import (
     AttemptLogV1,
@@ -43,13 +43,7 @@ class WebhookJournal:
     def __init__(self, client: Client, *, prefix: str, cluster: str = "") -> None:
         self._client = client
         self._layout = Layout(cluster=cluster)
-        self._settings: dict[str, Any] = {"async_insert": 0}
-        if cluster:
-            self._settings |= {
-                "distributed_foreground_insert": 1,
-                "insert_quorum": "auto",
-                "insert_quorum_parallel": 0,
-            }
+        self._settings = stored_settings(cluster=cluster)
         self._endpoints = prefixed(WEBHOOK_ENDPOINT_TOPIC, prefix=prefix)
         self._attempts = prefixed(WEBHOOK_ATTEMPT_TOPIC, prefix=prefix)
 

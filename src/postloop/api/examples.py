@@ -218,27 +218,7 @@ STATUS: Final[Example] = {
             "lag_s": 2.0,
         }
     ],
-    "worst_domains": [
-        {
-            "account_id": "acme",
-            "sender_domain": "shop.example",
-            "grade": "medium",
-            "score": 71.2,
-            "recommendation": "warn",
-            "outcome_count": 18342,
-            "complaint_rate": 0.0004,
-            "complaint_low": 0.0002,
-            "complaint_high": 0.0008,
-            "hard_bounce_rate": 0.031,
-            "hard_bounce_low": 0.0286,
-            "hard_bounce_high": 0.0336,
-            "refusal_rate": 0.002,
-            "refusal_low": 0.0014,
-            "refusal_high": 0.0028,
-            "open_rate": 0.34,
-            "at": "2026-01-02T12:00:00Z",
-        }
-    ],
+    "worst_domains": [_SUMMARY],
     "blocklist_changes": [
         {
             "at": "2026-01-02T11:58:00Z",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from postloop.adapters.partition_store import Item, PartitionStore
@@ -41,21 +42,19 @@ class AlertDecisions:
     alerts: list[DeliveryAlertV1] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
 
-    def told_of_delays(self, key: str, state: DelayState, told: Sequence[DeliveryAlert]) -> None:
-        """Add what slices made of a scope."""
-        alerts = [delivery_alert(alert) for alert in told]
-        if alerts:
-            self.alerts += alerts
-            self.intents.append(_delay_item(key, state, alerts))
-        self.items.append(_delay_item(key, state))
+    def add(
+        self, told: Sequence[DeliveryAlert], item_of: Callable[[Sequence[DeliveryAlertV1]], Item]
+    ) -> None:
+        """Add what was made of a scope.
 
-    def told_of_silence(self, key: str, state: SilenceState, told: Sequence[DeliveryAlert]) -> None:
-        """Add what hours made of a scope."""
+        Args:
+            item_of: Alerts that are not told yet -> what is kept of the scope with them.
+        """
         alerts = [delivery_alert(alert) for alert in told]
         if alerts:
             self.alerts += alerts
-            self.intents.append(Item(key, silence_to_bytes(state, alerts)))
-        self.items.append(Item(key, silence_to_bytes(state)))
+            self.intents.append(item_of(alerts))
+        self.items.append(item_of(()))
 
 
 def decide_delays(store: PartitionStore, found: Sequence[tuple[Scope, Sequence[Slice]]]) -> AlertDecisions:
@@ -71,7 +70,7 @@ def decide_delays(store: PartitionStore, found: Sequence[tuple[Scope, Sequence[S
         state = DelayState(scope=scope) if value is None else delay_from_bytes(value)[0]
         new, told = delivery_time.observe(state, slices, DEFAULT_DELAY_POLICY)
         if told or new.head_ms != state.head_ms:
-            decisions.told_of_delays(key, new, told)
+            decisions.add(told, partial(_delay_item, key, new))
     return decisions
 
 
@@ -84,7 +83,8 @@ def overdue_delays(store: PartitionStore, *, now_ms: int, limit: int) -> AlertDe
             decisions.items.append(Item(key, None))
         else:
             now = Slice(at_ms=now_ms)
-            decisions.told_of_delays(key, *delivery_time.observe(state, [now], DEFAULT_DELAY_POLICY))
+            new, told = delivery_time.observe(state, [now], DEFAULT_DELAY_POLICY)
+            decisions.add(told, partial(_delay_item, key, new))
     return decisions
 
 
@@ -104,7 +104,7 @@ def decide_silence(
         if value is None:
             told = told[-1:] if new.incident is not None else ()
         if new != state:
-            decisions.told_of_silence(key, new, told)
+            decisions.add(told, partial(_silence_item, key, new))
     return decisions
 
 
@@ -130,7 +130,7 @@ def untold(store: PartitionStore) -> AlertDecisions:
         feedback, alerts = silence_from_bytes(value)
         if alerts:
             decisions.alerts += alerts
-            decisions.items.append(Item(key, silence_to_bytes(feedback)))
+            decisions.items.append(_silence_item(key, feedback))
     return decisions
 
 
@@ -153,6 +153,10 @@ def watch_item(key: str, value: bytes) -> Item:
 
 def _delay_item(key: str, state: DelayState, pending: Sequence[DeliveryAlertV1] = ()) -> Item:
     return Item(key, delay_to_bytes(state, pending), _due_ms(state))
+
+
+def _silence_item(key: str, state: SilenceState, pending: Sequence[DeliveryAlertV1] = ()) -> Item:
+    return Item(key, silence_to_bytes(state, pending))
 
 
 def _due_ms(state: DelayState) -> int:
