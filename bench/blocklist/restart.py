@@ -126,6 +126,7 @@ def _fill(store: stack.Store, count: int, *, say: Say) -> None:
                     timestamp=now_ms,
                     key=entry_key(GLOBAL, made.recipient).encode(),
                     value=made.entry,
+                    headers=(),
                 )
                 for place, made in enumerate(page)
             ]

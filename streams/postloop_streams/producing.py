@@ -16,12 +16,16 @@ _partition_of: Final = DefaultPartitioner()
 
 
 class ToPublish(NamedTuple):
-    """One record; topics carry their prefix. `partition` None: the key decides."""
+    """One record; topics carry their prefix. `partition` None: the key decides.
+
+    Only `publish_many` sends headers.
+    """
 
     topic: str
     key: bytes | None
     value: bytes | None
     partition: int | None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 def key_of(text: str) -> bytes:
@@ -69,8 +73,9 @@ async def _send(producer: Any, topic: str, partition: int, records: Sequence[ToP
     stamp_ms = now_ms()
     batch = producer.create_batch()
     for record in records:
-        if batch.append(timestamp=stamp_ms, key=record.key, value=record.value) is None:
+        content = {"key": record.key, "value": record.value, "headers": list(record.headers)}
+        if batch.append(timestamp=stamp_ms, **content) is None:
             await (await producer.send_batch(batch, topic, partition=partition))
             batch = producer.create_batch()
-            batch.append(timestamp=stamp_ms, key=record.key, value=record.value)
+            batch.append(timestamp=stamp_ms, **content)
     await (await producer.send_batch(batch, topic, partition=partition))

@@ -28,6 +28,7 @@ from postloop.contracts.blocklist_state import (
     entry_from_bytes,
     owner_of,
 )
+from postloop.contracts.changelog import RESTORED_HEADER
 from postloop.contracts.fields import moment
 from postloop.domain.event_types import (
     BLOCKLIST_CHANGELOG_TOPIC,
@@ -48,6 +49,7 @@ class Record(Protocol):
     timestamp: int
     key: bytes | None
     value: bytes | None
+    headers: Sequence[tuple[str, bytes]]
 
 
 @dataclass
@@ -109,6 +111,8 @@ class BlocklistJournal:
             rows.alerts.append(_alert(DeliveryAlertV1.model_validate_json(value), record))
 
     def _of_changelog(self, record: Record, rows: _Rows) -> None:
+        if RESTORED_HEADER in record.headers:
+            return  # from here: written again it would replace what changed since
         key, value = (record.key or b"").decode("utf-8", "surrogatepass"), record.value
         version = version_of(record)
         if key.startswith(ENTRY_PREFIX):

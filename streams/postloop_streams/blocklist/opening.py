@@ -32,9 +32,11 @@ from postloop.contracts.blocklist_state import (
 from postloop.domain.blocklist import Policy, due_ms
 from postloop.domain.incident import GuardPolicy
 from postloop.settings import Settings
+from postloop_streams.ahead import ahead
 from postloop_streams.blocklist.folding import ANSWER_MEMORY_MS, state_of
 from postloop_streams.blocklist.publisher import Publisher
 from postloop_streams.blocklist.watching import provider_item
+from postloop_streams.blocklist.work import Outgoing
 from postloop_streams.state_files import StateLog, open_files
 
 log = structlog.stdlib.get_logger("postloop.blocklist")
@@ -132,21 +134,26 @@ def _guard_item(key: str, value: bytes, world: Opening) -> Item:
 
 async def _restore(world: Opening, partitions: int, number: int, store: PartitionStore) -> int:
     """Fill changelog, state topic and file from ClickHouse; return the number of entries."""
-    pages, count = world.mirror.restore(number, partitions), 0
-    while page := await asyncio.to_thread(next, pages, None):
-        entries = [entry_from_bytes(value) for *_, value in page]
-        form = world.settings.blocklist_recipient_form
-        outgoing = [record for entry in entries for record in state_of(entry, form)]
-        items = [
-            Item(entry_key(entry.scope, entry.recipient), value, due_ms(entry, world.policy))
-            for entry, (*_, value) in zip(entries, page, strict=True)
-        ]
-        await world.publisher.patiently(partial(world.publisher.fill, number, outgoing, items))
+    count = 0
+    async for outgoing, items in ahead(_prepared(world, number, partitions)):
+        await world.publisher.fill(number, outgoing, items)
         await asyncio.to_thread(store.apply, items)
         count += len(items)
     guarded = await asyncio.to_thread(world.mirror.restore_guard, number, partitions)
     kept = [_guard_item(key, value, world) for key, value in guarded]
-    await world.publisher.patiently(partial(world.publisher.fill, number, [], kept))
+    await world.publisher.fill(number, [], kept)
     await asyncio.to_thread(store.apply, kept)
     log.info("blocklist_restored", partition=number, entries=count, source="clickhouse")
     return count
+
+
+def _prepared(world: Opening, number: int, partitions: int) -> Iterator[tuple[list[Outgoing], list[Item]]]:
+    """Yield pages of what ClickHouse keeps of a partition: records of the state topic, and items."""
+    form = world.settings.blocklist_recipient_form
+    for page in world.mirror.restore(number, partitions):
+        entries = [entry_from_bytes(value) for *_, value in page]
+        items = [
+            Item(entry_key(entry.scope, entry.recipient), value, due_ms(entry, world.policy))
+            for entry, (*_, value) in zip(entries, page, strict=True)
+        ]
+        yield [record for entry in entries for record in state_of(entry, form)], items

@@ -12,6 +12,7 @@ from postloop.adapters.clock import utc_now
 from postloop.adapters.health_server import HealthState
 from postloop.adapters.partition_store import Item
 from postloop.contracts.blocklist_state import signals_to_bytes
+from postloop.contracts.changelog import RESTORED_HEADER
 from postloop.contracts.deadletter import DeadLetterV1, dead_letter
 from postloop.contracts.field_errors import FieldError
 from postloop.domain.blocklist import Signal
@@ -72,12 +73,22 @@ class Publisher:
         if work.to_all:
             value = signals_to_bytes(work.to_all)
             await self.send_to_partitions(self._signals, [(n, value) for n in range(self.partitions)])
-        await self.fill(partition, [], list(work.items.values()))
+        await publish_many(
+            self._app, [self._change(partition, item.key, item.value) for item in work.items.values()]
+        )
 
     async def fill(self, partition: int, outgoing: Sequence[Outgoing], items: Sequence[Item]) -> None:
-        """Publish records, and then items to the changelog: what stands there was said."""
+        """Publish records, and then items to the changelog as what came from ClickHouse.
+
+        Raises:
+            AbandonedError: The worker stops meanwhile.
+        """
+        await self.patiently(lambda: self._fill(partition, outgoing, items))
+
+    async def _fill(self, partition: int, outgoing: Sequence[Outgoing], items: Sequence[Item]) -> None:
         await self.send(outgoing)
-        await publish_many(self._app, [self._change(partition, item.key, item.value) for item in items])
+        changes = [self._change(partition, item.key, item.value) for item in items]
+        await publish_many(self._app, [change._replace(headers=(RESTORED_HEADER,)) for change in changes])
 
     async def send(self, records: Sequence[Outgoing]) -> None:
         """Publish records by their keys, in order; return when all are acknowledged."""
