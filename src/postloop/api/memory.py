@@ -55,7 +55,7 @@ class BlocklistMemory:
             for start in range(0, len(pairs), _AT_ONCE):
                 if start:
                     await asyncio.sleep(0)
-                found += [self._list.entry(domain, name) for domain, name in pairs[start : start + _AT_ONCE]]
+                found += self._list.entries(pairs[start : start + _AT_ONCE])
         except NotReady:
             raise missing("blocklist", "The blocklist was not read to its end yet.") from None
         except Stale:

@@ -100,10 +100,15 @@ class Answers:
         Raises:
             NotReady, Stale: As in `allowed`.
         """
-        view = self._view()
-        if self._is_stale():
-            self._blocks_when_stale()
-        return view.entry(sender_domain, recipient, now_ms=self._now_ms())
+        return self._fresh_enough().entry(sender_domain, recipient, now_ms=self._now_ms())
+
+    def entries(self, pairs: Iterable[tuple[str, str]]) -> list[BlockedBy | None]:
+        """Return for each pair of sender domain and recipient what `entry` returns, all of one moment.
+
+        Raises:
+            NotReady, Stale: As in `allowed`.
+        """
+        return self._fresh_enough().entries(pairs, now_ms=self._now_ms())
 
     def stats(self) -> Stats:
         """Return how the list is; never raises."""
@@ -134,6 +139,13 @@ class Answers:
         view = self._replica.serving
         if view is None or self._is_closed or view.lacks_key:
             raise self._not_ready()
+        return view
+
+    def _fresh_enough(self) -> BlockView:
+        """Return the entries known last, unless a stale list is to raise."""
+        view = self._view()
+        if self._is_stale():
+            self._blocks_when_stale()
         return view
 
     def _not_ready(self) -> NotReady:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -10,7 +11,7 @@ from uuid import UUID
 
 from postloop.client.hash_table import NOTE_BYTES, HashTable
 from postloop.client.records import Change, Listed
-from postloop.contracts.address import canonical_recipient, hashed_recipient
+from postloop.contracts.address import canonical_text, hashed_recipient
 from postloop.contracts.fields import moment
 from postloop.domain.blocklist import GLOBAL
 
@@ -96,13 +97,22 @@ class BlockView:
 
     def entry(self, sender_domain: str, recipient: str, *, now_ms: int) -> BlockedBy | None:
         """Return the entry that blocks, the `global` one first; None when none does."""
+        return self._entry(sender_domain, recipient, _value_at(now_ms))
+
+    def entries(self, pairs: Iterable[tuple[str, str]], *, now_ms: int) -> list[BlockedBy | None]:
+        """Return for each pair of sender domain and recipient what `entry` returns."""
         limit = _value_at(now_ms)
+        return [self._entry(sender_domain, recipient, limit) for sender_domain, recipient in pairs]
+
+    def _entry(self, sender_domain: str, recipient: str, limit: int) -> BlockedBy | None:
+        find = self._table.find
         for name in self._names(recipient):
-            for scope in (GLOBAL, sender_domain):
-                key = _key(scope, name)
-                value = self._table.find(key)
-                if value > limit:
-                    return self._unpacked(scope, key, value)
+            key = hash((GLOBAL, name)) or 1
+            if (value := find(key)) > limit:
+                return self._unpacked(GLOBAL, key, value)
+            key = hash((sender_domain, name)) or 1
+            if (value := find(key)) > limit:
+                return self._unpacked(sender_domain, key, value)
         return None
 
     def has_any_in_force(self, *, now_ms: int) -> bool:
@@ -111,7 +121,7 @@ class BlockView:
 
     def _names(self, recipient: str) -> tuple[str, ...]:
         """Return the forms under which a recipient may be listed, those that are in use."""
-        canonical = canonical_recipient(recipient).canonical
+        canonical = canonical_text(recipient)
         if not self._hashed_count or self._hash_key is None:
             return (canonical,)
         hashed = hashed_recipient(canonical, self._hash_key)

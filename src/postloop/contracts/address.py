@@ -44,6 +44,13 @@ def canonical_recipient(text: str) -> Recipient:
     return malformed(text) if len(text.strip()) > MAX_ADDRESS_BYTES else _by_library(text)
 
 
+def canonical_text(text: str) -> str:
+    """Return `canonical_recipient(text).canonical`, in less time."""
+    if not is_redacted(text) and (canonical := fast_canonical(text)) is not None:
+        return canonical
+    return canonical_recipient(text).canonical
+
+
 def hashed_recipient(canonical: str, key: bytes) -> str:
     """Return the HMAC-SHA256 of a canonical address in hexadecimal, as hashed blocklists hold it."""
     return hmac.digest(key, canonical.encode("utf-8", "surrogatepass"), "sha256").hex()

@@ -54,6 +54,8 @@ def asked(answers: Answers) -> list[Callable[[], object]]:
         lambda: answers.allowed_many([(DOMAIN, ADA)]),
         lambda: answers.allowed_many([]),
         lambda: answers.entry(DOMAIN, ADA),
+        lambda: answers.entries([(DOMAIN, ADA)]),
+        lambda: answers.entries([]),
     ]
 
 
@@ -65,6 +67,7 @@ def test_a_ready_list_answers(make: Make) -> None:
     assert found is not None
     assert (found.scope, found.reason) == ("global", "user_unknown")
     assert answers.entry(DOMAIN, EVE) is None
+    assert answers.entries([(DOMAIN, EVE), (DOMAIN, ADA)]) == [None, found]
 
 
 def test_the_end_of_an_entry_is_compared_with_the_wall_clock(make: Make) -> None:

@@ -67,6 +67,7 @@ def test_it_answers_as_a_dict_of_the_last_words(changes: list[Change], domain: s
         model.apply(change)
     expected = model.entry(domain, recipient)
     assert view.entry(domain, recipient, now_ms=NOW_MS) == expected
+    assert view.entries([(domain, recipient)], now_ms=NOW_MS) == [expected]
     assert view.blocks(domain, recipient, now_ms=NOW_MS) == (expected is not None)
     assert view.entry_count == len(model.entries)
     assert view.has_any_in_force(now_ms=NOW_MS) == any(

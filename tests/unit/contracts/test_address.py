@@ -7,7 +7,7 @@ from email_validator import EmailNotValidError, validate_email
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from postloop.contracts.address import _by_library, canonical_recipient
+from postloop.contracts.address import _by_library, canonical_recipient, canonical_text
 from postloop.domain.recipient import fast_canonical, is_redacted
 
 ATEXT = string.ascii_letters + string.digits + "!#$%&'*+/=?^_`{|}~-"
@@ -126,6 +126,7 @@ def test_plain_addresses_with_public_names_do_not_need_the_library(text: str) ->
 )
 def test_any_text_has_a_recipient_and_its_canonical_form_is_stable(text: str) -> None:
     recipient = canonical_recipient(text)
+    assert canonical_text(text) == recipient.canonical
     if recipient.valid:
         assert canonical_recipient(recipient.canonical) == recipient
         assert recipient.canonical == recipient.canonical.strip()
