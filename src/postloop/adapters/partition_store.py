@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -117,6 +118,8 @@ class PartitionStore:
                 deleted.append((item.key,))
             else:
                 written.append((item.key, item.value, item.due_ms))
+        # In the order of the tree: ten thousand at once take two thirds of the processor time.
+        written.sort(key=itemgetter(0))
         with self._use(), transaction(self._db, self._path) as cursor:
             cursor.executemany("INSERT OR REPLACE INTO items VALUES (?, ?, ?)", written)
             cursor.executemany("DELETE FROM items WHERE key = ?", deleted)
