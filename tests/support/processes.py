@@ -1,5 +1,7 @@
 """Child processes of a test: started with a log file, waited for by condition, never left behind."""
 
+from __future__ import annotations
+
 import atexit
 import ctypes
 import os
@@ -10,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
 import psutil
 
@@ -21,7 +23,20 @@ _POLL_S = 0.05
 _PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 _libc = ctypes.CDLL(None)
 
-_running: set["ChildProcess"] = set()
+_running: set[ChildProcess] = set()
+
+
+class Running(Protocol):
+    """What of `subprocess.Popen` is used of a process."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def send_signal(self, sig: int) -> None: ...
 
 
 class ChildProcess:
@@ -44,7 +59,7 @@ class ChildProcess:
         self.log_path = log_path
         self._env = {**os.environ, **(env or {})}
         self._cwd = cwd
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Running | None = None
 
     @property
     def pid(self) -> int:
@@ -64,19 +79,22 @@ class ChildProcess:
         if self.is_running:
             raise RuntimeError(f"already running as pid {self.pid}: {self.argv[0]}")
         self.log_path.parent.mkdir(parents=True, exist_ok=True)
+        self._process = self._spawn(self._env, self._cwd)
+        _running.add(self)
+        return self
+
+    def _spawn(self, env: Mapping[str, str], cwd: Path | None) -> Running:
         with self.log_path.open("ab") as log:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 self.argv,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=self._env,
-                cwd=self._cwd,
+                env=env,
+                cwd=cwd,
                 start_new_session=True,
-                preexec_fn=_die_with_the_test_run,
+                preexec_fn=die_with_the_test_run,
             )
-        _running.add(self)
-        return self
 
     def send(self, signal_number: signal.Signals) -> None:
         """Send a signal to this process alone, if it still runs."""
@@ -128,7 +146,7 @@ class ChildProcess:
         return f"{Path(self.argv[0]).name} ({state})"
 
     @property
-    def _started(self) -> "subprocess.Popen[bytes]":
+    def _started(self) -> Running:
         if self._process is None:
             raise RuntimeError(f"not started: {self.argv[0]}")
         return self._process
@@ -199,7 +217,8 @@ def assert_gone(processes: Iterable[psutil.Process], *, timeout_s: float = 5.0) 
     assert not named, f"still running after {timeout_s} s: {', '.join(named)}"
 
 
-def _die_with_the_test_run() -> None:
+def die_with_the_test_run() -> None:
+    """Let the kernel kill this process when its parent ends; for a new child, on Linux."""
     if sys.platform == "linux":
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
