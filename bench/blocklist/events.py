@@ -22,11 +22,16 @@ _HARD = {
     "attempt": 1,
 }
 _DELIVERED = {"smtp_response": "250 2.0.0 OK queued as 4Xc9", "remote_host": "gmail-smtp-in.l.google.com"}
+# Odd, so that no two numbers below 2**32 meet: 2**32 by the golden ratio (Knuth, volume 3, section 6.4).
+_SCATTER = 2_654_435_769
 
 
 def address(name: str, number: int) -> str:
-    """Return an address; two of a name and number are equal, all others differ."""
-    return f"{name}{number}@gmail.com"
+    """Return an address; two of a name and number are equal, all others differ.
+
+    Successive numbers are as far from each other as strangers: files in the order of addresses are not filled in it.
+    """
+    return f"{name}.{number * _SCATTER % (1 << 32):08x}@gmail.com"
 
 
 def hard_bounces(name: str, count: int, *, at: datetime, partitions: int) -> Iterator[Record]:
