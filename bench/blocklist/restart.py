@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 from types import SimpleNamespace
@@ -31,12 +31,19 @@ _SETTLE_S: Final = 2.0
 _MB: Final = 1 << 20
 
 
+class Source(StrEnum):
+    """Where a worker's entries come from: the changelog, its own files, ClickHouse."""
+
+    CHANGELOG = "changelog"
+    FILE = "file"
+    CLICKHOUSE = "clickhouse"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Restarted:
     """One start of a worker.
 
     Attributes:
-        source: Where its entries came from: changelog, file, clickhouse.
         ready_s: From the start of its process until it said that it is ready.
         cpu_s: CPU seconds that it used for that.
         peak_mb: Largest resident memory, up to some seconds after.
@@ -44,7 +51,7 @@ class Restarted:
         files_mb: Its files of state.
     """
 
-    source: str
+    source: Source
     entries: int
     ready_s: float
     cpu_s: float
@@ -54,28 +61,37 @@ class Restarted:
 
 
 def measure_restarts(
-    count: int, directory: Path, *, timeout_s: float, say: Say = nothing
+    count: int, directory: Path, *, sources: Collection[Source], timeout_s: float, say: Say = nothing
 ) -> Iterator[Restarted]:
-    """Yield a start that reads the changelog, one that finds its files, and one with ClickHouse only.
+    """Yield a start that reads the changelog, then one that finds its files, and one with ClickHouse only.
 
     Raises:
         BenchError: A worker did not get ready in time.
     """
+    if set(sources) - {Source.CLICKHOUSE}:  # who reads its files has read the changelog before
+        yield from _from_kafka(count, _new(directory / "kafka"), timeout_s=timeout_s, say=say)
+    if Source.CLICKHOUSE in sources:
+        yield _from_clickhouse(count, _new(directory / "clickhouse"), timeout_s=timeout_s, say=say)
+
+
+def _new(directory: Path) -> Path:
+    directory.mkdir()
+    return directory
+
+
+def _from_kafka(count: int, directory: Path, *, timeout_s: float, say: Say) -> Iterator[Restarted]:
     with stack.broker(directory, partitions=PARTITIONS) as brokers, stack.clickhouse(directory) as store:
         place = Place.new(brokers, store.port, directory)
         load_changelog(place, "old", count, say=say)
-        yield _started("changelog", count, place, timeout_s=timeout_s)
-        yield _started("file", count, place, timeout_s=timeout_s)
-        shutil.rmtree(directory / "blocklist")
+        yield _started(Source.CHANGELOG, count, place, timeout_s=timeout_s)
+        yield _started(Source.FILE, count, place, timeout_s=timeout_s)
+
+
+def _from_clickhouse(count: int, directory: Path, *, timeout_s: float, say: Say) -> Restarted:
+    with stack.broker(directory, partitions=PARTITIONS) as brokers, stack.clickhouse(directory) as store:
         _fill(store, count, say=say)
-    (directory / "again").mkdir()
-    with (
-        stack.broker(directory / "again", partitions=PARTITIONS) as brokers,
-        stack.clickhouse(directory) as store,
-    ):
-        yield _started(
-            "clickhouse", count, Place.new(brokers, store.port, directory / "again"), timeout_s=timeout_s
-        )
+        place = Place.new(brokers, store.port, directory)
+        return _started(Source.CLICKHOUSE, count, place, timeout_s=timeout_s)
 
 
 def load_changelog(place: Place, name: str, count: int, *, say: Say = nothing) -> None:
@@ -135,7 +151,7 @@ def _fill(store: stack.Store, count: int, *, say: Say) -> None:
         say(done)
 
 
-def _started(source: str, count: int, place: Place, *, timeout_s: float) -> Restarted:
+def _started(source: Source, count: int, place: Place, *, timeout_s: float) -> Restarted:
     with running(place) as worker:
         ready_s = worker.wait_ready(timeout_s=timeout_s)
         time.sleep(_SETTLE_S)
@@ -144,7 +160,7 @@ def _started(source: str, count: int, place: Place, *, timeout_s: float) -> Rest
     return result
 
 
-def _figures(source: str, count: int, place: Place, worker: Worker, *, ready_s: float) -> Restarted:
+def _figures(source: Source, count: int, place: Place, worker: Worker, *, ready_s: float) -> Restarted:
     return Restarted(
         source=source,
         entries=count,

@@ -11,7 +11,7 @@ from bench import facts
 from bench.blocklist.asking import measure_client
 from bench.blocklist.ending import measure_endings
 from bench.blocklist.outage import measure_outage
-from bench.blocklist.restart import measure_restarts
+from bench.blocklist.restart import Source, measure_restarts
 from bench.blocklist.throughput import measure_deliveries, measure_inserts
 from bench.blocklist.visible import measure_visible
 from bench.cli.common import JsonFile, Timeout, latency_line, part, write
@@ -95,13 +95,16 @@ def outage(
 @app.command()
 def restart(
     entries: Annotated[int, typer.Option(min=100, help="Entries that are known before.")] = 1_000_000,
+    source: Annotated[list[Source] | None, typer.Option(help="Only these; default all.")] = None,
     timeout_s: Timeout = 1800.0,
     json_file: JsonFile = None,
 ) -> None:
     """Start on a changelog, on files, on ClickHouse: python -m bench blocklist restart --entries 5000000"""
     seen = []
     with part("loaded", entries) as (place, say):
-        for found in measure_restarts(entries, place.directory, timeout_s=timeout_s, say=say):
+        for found in measure_restarts(
+            entries, place.directory, sources=source or list(Source), timeout_s=timeout_s, say=say
+        ):
             seen.append(found)
             place.say(
                 f"{found.source}, {found.entries:,} entries: ready after {found.ready_s:.1f} s, CPU "
