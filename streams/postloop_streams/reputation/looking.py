@@ -156,25 +156,28 @@ class Watcher:
             return
 
     async def _look_again(self, assignment: _Assignment) -> None:
-        """Look at those with news and at alerts first, and at everybody every hour in between."""
+        """Look at those with news, at alerts when it is time, and at everybody every hour, a page after each of these.
+
+        In turns: looks at the news that take longer than their interval leave time for the others as well.
+        """
         since, news_at_s, sweep_at_s = utc_now() - OVERLAP, 0.0, 0.0
         sweep: _Sweep | None = None
         while not assignment.is_closed:
-            now_s = time.monotonic()
+            now_s, is_idle = time.monotonic(), True
             try:
                 if now_s >= news_at_s:
-                    news_at_s, began_at = now_s + self._interval_s, utc_now()
+                    is_idle, news_at_s, began_at = False, now_s + self._interval_s, utc_now()
                     await self._take_all(assignment, self._reader.news(began_at + _RUNNING, since=since))
                     since = began_at - OVERLAP
                     self._metrics.reputation_look_seconds.set(time.monotonic() - now_s)
-                elif await self._alerts.look(assignment.stores):
-                    pass
-                elif sweep is not None:
-                    sweep = await self._sweep_on(assignment, sweep)
-                elif now_s >= sweep_at_s:
+                if await self._alerts.look(assignment.stores):
+                    is_idle = False
+                if sweep is None and now_s >= sweep_at_s:
                     sweep_at_s = now_s + SWEEP_EVERY_S
                     sweep = _Sweep(self._reader.all_evidence(utc_now() + _RUNNING))
-                else:
+                if sweep is not None:
+                    is_idle, sweep = False, await self._sweep_on(assignment, sweep)
+                if is_idle:
                     await asyncio.sleep(_IDLE_S)
                 self._health.set("clickhouse", True)
                 self._health.beat()

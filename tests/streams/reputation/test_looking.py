@@ -93,7 +93,12 @@ class Outlet(AlertOutlet):
 
 @asynccontextmanager
 async def working(
-    directory: Path, evidences: Evidences, *, numbers: Iterable[int] = (0,), partitions: int = 1
+    directory: Path,
+    evidences: Evidences,
+    *,
+    numbers: Iterable[int] = (0,),
+    partitions: int = 1,
+    interval_s: float = 0.01,
 ) -> AsyncIterator[Outlet]:
     """Run a worker that owns some partitions."""
     outlet, metrics = Outlet(), ReputationMetrics()
@@ -109,7 +114,7 @@ async def working(
         publisher=outlet,  # type: ignore[arg-type]
         alerts=alerts,
         policy=DEFAULT_REPUTATION_POLICY,
-        interval_s=0.01,
+        interval_s=interval_s,
         metrics=metrics,
         health=HealthState(["partitions", "clickhouse"], stuck_after_s=60),
         fail=failed.append,
@@ -140,6 +145,14 @@ async def test_everybody_is_looked_at_without_news(tmp_path: Path) -> None:
     async with working(tmp_path, evidences) as outlet:
         await outlet.until(lambda: len(outlet.current) == 2)
     assert [change.sender_domain for change in outlet.changes] == ["b.example"]
+
+
+async def test_looks_at_the_news_that_never_end_leave_time_for_everybody_else(tmp_path: Path) -> None:
+    evidences = Evidences()
+    evidences.news_of[SENDER] = evidences.all[SENDER] = mail(10_000)
+    evidences.all[OTHER] = mail(10_000)
+    async with working(tmp_path, evidences, interval_s=0.0) as outlet:
+        await outlet.until(lambda: OTHER in outlet.current)
 
 
 async def test_a_worker_judges_what_it_owns(tmp_path: Path) -> None:
