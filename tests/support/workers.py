@@ -11,12 +11,19 @@ from tests.support.ports import free_port
 from tests.support.processes import ChildProcess, python_module
 
 
-def start_worker(role: str, values: Mapping[str, Any], *, log_path: Path) -> tuple[ChildProcess, int]:
-    """Start a worker with these settings; return its process and the port of its health."""
+def start_worker(
+    role: str, values: Mapping[str, Any], *, log_path: Path, clock: Path | None = None
+) -> tuple[ChildProcess, int]:
+    """Start a worker with these settings; return its process and the port of its health.
+
+    Args:
+        clock: Its machine has another time, see `clocked_worker`.
+    """
     port = free_port()
     settings = {**values, "health_port": port}
     env = {f"POSTLOOP_{name.upper()}": str(value) for name, value in settings.items()}
-    return python_module("postloop_streams", role, log_path=log_path, env=env).start(), port
+    argv = ["postloop_streams"] if clock is None else ["tests.support.clocked_worker", str(clock)]
+    return python_module(*argv, role, log_path=log_path, env=env).start(), port
 
 
 def says_ready(port: int) -> bool:
