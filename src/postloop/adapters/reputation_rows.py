@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Final
 
@@ -14,16 +14,30 @@ ListPlace = tuple[float, int, str, str]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Subject:
-    """Whose reputation it is; `mailbox_provider` empty: with everybody."""
+    """Whose reputation it is; `mailbox_provider` empty: with everybody; `ip_pool` empty: over every pool."""
 
     account_id: str
     sender_domain: str
     mailbox_provider: str = ""
+    ip_pool: str = ""
+    ip_pool_kind: str = ""
+
+    @property
+    def domain(self) -> Subject:
+        """The pair of account and sender domain that it is a part of."""
+        return Subject(self.account_id, self.sender_domain)
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it is about a part of the mail only: with one provider, or over one pool."""
+        return bool(self.mailbox_provider or self.ip_pool)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CurrentRow:
-    """What is known of a subject, as table `reputation_current` holds it: the newest row counts.
+    """What is known of a subject, as table `reputation_current` holds it, over one pool `reputation_pools`.
+
+    The newest row counts.
 
     Attributes:
         score: None while unknown.
@@ -49,6 +63,8 @@ class CurrentRow:
     refusal_low: float
     refusal_high: float
     state: str
+    ip_pool: str = ""
+    ip_pool_kind: str = ""
 
     @property
     def place(self) -> ListPlace:
@@ -59,7 +75,10 @@ class CurrentRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogRow:
-    """One change, as table `reputation_log` holds it. Grades are empty where there was none before."""
+    """One change, as `reputation_log` holds it, over one pool `reputation_pool_log`.
+
+    Grades are empty where there was none before.
+    """
 
     event_id: str
     account_id: str
@@ -72,3 +91,10 @@ class LogRow:
     after_grade: str
     recommendation: str
     factors: str
+    ip_pool: str = ""
+    ip_pool_kind: str = ""
+
+
+def row_names(row: type[CurrentRow | LogRow], *without: str) -> tuple[str, ...]:
+    """Return the names of the columns of a kind of row, some of which a table may not have."""
+    return tuple(field.name for field in fields(row) if field.name not in without)

@@ -11,7 +11,8 @@ import pytest
 from postloop.adapters.blocklist_store import BlocklistWriter, LogRow
 from postloop.adapters.domain_health import RUNNING, document, read_health
 from postloop.adapters.domain_reader import SERIES, DomainReader
-from postloop.adapters.reputation_store import CurrentRow, ReputationReader, ReputationWriter, Subject
+from postloop.adapters.reputation_store import CurrentRow, ReputationReader, Subject
+from postloop.adapters.reputation_writer import ReputationWriter
 from tests.support.api import ApiServer
 from tests.support.database import Database, event, migrated_database, recently
 
