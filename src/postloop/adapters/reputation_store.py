@@ -22,6 +22,7 @@ from postloop.adapters.reputation_rows import (
     ListPlace,
     LogRow,
     Subject,
+    batches,
     row_names,
 )
 from postloop.adapters.reputation_sql import (
@@ -58,8 +59,6 @@ _LIST_PLACE: Final = (
     "({score:Float64}, {negative_count:Int64}, {after_account:String}, {after_domain:String})"
 )
 _DOMAIN: Final = "sender_domain = {domain:String}"
-# Names travel in the address of the request.
-_SUBJECTS_AT_ONCE: Final = 200
 
 
 class ReputationReader:
@@ -137,8 +136,7 @@ class ReputationReader:
     ) -> list[tuple[Subject, Evidence]]:
         """Return the evidence of some pairs, of each part of their mail by itself."""
         found = []
-        for first in range(0, len(subjects), _SUBJECTS_AT_ONCE):
-            some = subjects[first : first + _SUBJECTS_AT_ONCE]
+        for some in batches(subjects):
             said = {
                 "accounts": [subject.account_id for subject in some],
                 "domains": [subject.sender_domain for subject in some],
