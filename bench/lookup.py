@@ -12,12 +12,12 @@ from typing import Final, NamedTuple
 
 from bench.stack import Store, clickhouse
 from postloop.adapters.clickhouse import connect, translated
-from postloop.adapters.domain_health import RUNNING
+from postloop.adapters.domain_health import RUNNING, read_parts
 from postloop.adapters.domain_reader import DomainReader
 from postloop.adapters.message_lookup import Asker, MessageLookup
 from postloop.adapters.migration_render import rollup_select
 from postloop.adapters.migrations import parts
-from postloop.adapters.reputation_store import ReputationReader
+from postloop.adapters.reputation_store import ReputationReader, Subject
 from postloop.adapters.status_reader import StatusReader
 from postloop.settings import Settings
 
@@ -132,6 +132,7 @@ def looks(
             lambda: domains.pools(*pair),
             lambda: domains.latencies(*pair),
             lambda: domains.series(*pair, now=now),
+            lambda: read_parts(reputation, Subject(*pair), now=now),
         ]
         for answer in [threads.submit(question) for question in questions]:
             answer.result()
@@ -147,6 +148,10 @@ def looks(
     yield "domain: pools", lambda n: domains.pools(*one(n)[2:])
     yield "domain: delivery times", lambda n: domains.latencies(*one(n)[2:])
     yield "domain: series", lambda n: domains.series(*one(n)[2:], now=datetime.now(UTC))
+    yield (
+        "domain: parts and level",
+        lambda n: read_parts(reputation, Subject(*one(n)[2:]), now=datetime.now(UTC)),
+    )
     yield "open rates of 20 domains", lambda n: domains.open_rates([one(n + k)[2:] for k in range(20)])
     yield "status: events a second", lambda _: status.flow(now=datetime.now(UTC))
     yield "status: topics", lambda _: status.heard()

@@ -16,8 +16,9 @@ from postloop.adapters import migrations
 from postloop.adapters.blocklist_policy import recipient_hash
 from postloop.adapters.blocklist_store import AlertRow, BlocklistWriter, CommandRow, EntryRow, LogRow
 from postloop.adapters.migration_render import Layout
-from postloop.adapters.reputation_store import CurrentRow, ReputationWriter
+from postloop.adapters.reputation_store import CurrentRow
 from postloop.adapters.reputation_store import LogRow as ChangeRow
+from postloop.adapters.reputation_writer import ReputationWriter
 from tests.support.database import Database, Row, bare_database, event
 
 PAGE = Path(__file__).parents[2] / "docs" / "clickhouse.md"
@@ -153,6 +154,37 @@ def fill_reputation(writer: ReputationWriter) -> None:
         factors="[]",
     )
     writer.write([change, change], [replace(ill, score=49.1, at=AS_OF - timedelta(hours=7)), ill, well])
+    fill_parts(writer, well, change)
+
+
+def fill_parts(writer: ReputationWriter, well: CurrentRow, change: ChangeRow) -> None:
+    """A larger sender that is well as a whole, and not so with one mailbox provider and over one pool."""
+    whole = replace(well, sender_domain="shop.acme.example", score=83.6, outcome_count=12_480)
+    ill = replace(
+        whole,
+        grade="low",
+        recommendation="warn",
+        hard_bounce_rate=0.0752,
+        hard_bounce_low=0.0623,
+        hard_bounce_high=0.0909,
+    )
+    with_yahoo = replace(ill, mailbox_provider="yahoo", score=55.1, outcome_count=1_462)
+    over_pool = replace(ill, ip_pool="eu-2", ip_pool_kind="shared", score=52.4, outcome_count=1_903)
+    other_pool = replace(whole, ip_pool="eu-1", ip_pool_kind="dedicated", score=90.2, outcome_count=10_577)
+    fell = replace(
+        change,
+        event_id="r2",
+        account_id="acme",
+        sender_domain="shop.acme.example",
+        at=AS_OF - timedelta(hours=2),
+        before_score=90.3,
+        after_score=52.4,
+        recommendation="warn",
+        ip_pool="eu-2",
+        ip_pool_kind="shared",
+    )
+    for _ in range(2):
+        writer.write([fell], [whole, with_yahoo, over_pool, other_pool])
 
 
 def unfinished() -> list[Row]:

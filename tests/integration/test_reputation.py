@@ -188,6 +188,36 @@ def test_a_provider_that_complains_has_a_verdict_of_its_own(running: ReputationS
     assert said["grade"] in ("high", "medium")
 
 
+def test_a_pool_over_which_people_complain_has_a_verdict_that_dashboards_can_ask_for(
+    running: ReputationStack,
+) -> None:
+    """Most mail goes over a pool without complaints; what is told is about the whole domain and its providers."""
+    domain = "two-pools.example"
+    rows = [{**row, "ip_pool": "eu-ill"} for row in mail(domain, delivered=1_000, complaint=15)]
+    rows += [
+        {**row, "ip_pool": "eu-well", "ip_pool_kind": "dedicated"} for row in mail(domain, delivered=19_000)
+    ]
+    running.database.insert(rows)
+
+    seen = running.wait_rows(
+        f"SELECT * FROM v_pool_reputation WHERE sender_domain = '{domain}' ORDER BY ip_pool", 2
+    )
+    names = ("account_id", "ip_pool", "ip_pool_kind", "grade", "outcome_count", "complaint_rate")
+    assert [tuple(row[name] for name in names) for row in seen] == [
+        ("acme", "eu-ill", "shared", "bad", 1_000, 0.015),
+        ("acme", "eu-well", "dedicated", "high", 19_000, 0.0),
+    ]
+    (change,) = running.wait_rows(
+        f"SELECT * FROM v_pool_reputation_changes WHERE sender_domain = '{domain}'", 1
+    )
+    assert (change["ip_pool"], change["before_grade"], change["after_grade"]) == ("eu-ill", None, "bad")
+    assert json.loads(change["factors"])[0]["name"] == "complaints"
+    said = json.loads(running.command("domain", "show", domain, "--json").stdout)
+    assert {part["name"]: part["grade"] for part in said["ip_pools"]} == {"eu-ill": "bad", "eu-well": "high"}
+    assert running.changes(domain) == []
+    assert running.wait_judged(domain)["grade"] in ("high", "medium")
+
+
 def test_a_killed_worker_repeats_nothing_with_other_words_and_misses_nothing(stack: ReputationStack) -> None:
     domains = [f"d{n}.example" for n in range(12)]
     stack.start(ready=False)

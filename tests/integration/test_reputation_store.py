@@ -4,13 +4,16 @@ import json
 import os
 import random
 from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from postloop.adapters.reputation_store import CurrentRow, LogRow, ReputationReader, ReputationWriter, Subject
+from postloop.adapters.reputation_store import CurrentRow, LogRow, ReputationReader, Subject
+from postloop.adapters.reputation_writer import ReputationWriter
 from postloop.contracts.fields import milliseconds
 from postloop.domain.providers import REPORTS_COMPLAINTS
 from postloop.domain.reputation import (
@@ -67,6 +70,8 @@ def mail(count: int, *, seed: int) -> list[Row]:
                 fault="sender" if reason and refusal_kind(reason) else "",
                 hard=fate == "hard_bounce",
                 campaign_id=chance.choice(["", "c"]),
+                ip_pool=chance.choice(["", "eu-1", "eu-2"]),
+                ip_pool_kind=chance.choice(["shared", "dedicated"]),
                 stored_at=NOW - timedelta(hours=number % 2),
             )
         )
@@ -88,7 +93,18 @@ def counted(row: Row) -> WindowCounts:
     return WindowCounts(**counts)
 
 
-def plain(rows: list[Row]) -> Evidence:
+def counted_over_pool(row: Row) -> WindowCounts:
+    """Return what one event counts over its pool, where refusals are not told apart."""
+    counts = counted(row)
+    return replace(
+        counts,
+        content_refusal_count=0,
+        authentication_refusal_count=0,
+        standing_refusal_count=counts.refusal_count,
+    )
+
+
+def plain(rows: list[Row], counted: Callable[[Row], WindowCounts] = counted) -> Evidence:
     """Return the evidence by the rules alone: short windows by minutes, long ones by hours."""
 
     def by(length_ms: int) -> Evidence:
@@ -167,6 +183,28 @@ def test_the_evidence_by_provider_is_what_the_events_say(reader: ReputationReade
         assert same(evidence, plain(mine)), subject
 
 
+def test_the_evidence_over_pools_is_what_the_events_say(reader: ReputationReader, rows: list[Row]) -> None:
+    pairs = [Subject("acme", "a.example"), Subject("zeta", "b.example")]
+    found = reader.over_pools(pairs, as_of=AS_OF)
+
+    assert [subject for subject, _ in found] == [
+        Subject(pair.account_id, pair.sender_domain, "", name, kind)
+        for pair in pairs
+        for name in ("eu-1", "eu-2")
+        for kind in ("dedicated", "shared")
+    ]
+    names = ("account_id", "sender_domain", "ip_pool", "ip_pool_kind")
+    for subject, evidence in found:
+        mine = [row for row in rows if all(row[name] == getattr(subject, name) for name in names)]
+        assert same(evidence, plain(mine, counted_over_pool)), subject
+    alone = reader.by_pool("acme", "a.example", as_of=AS_OF)
+    assert [Subject("acme", "a.example", "", name, kind) for name, kind, _ in alone] == [
+        subject for subject, _ in found[:4]
+    ]
+    for (_, _, by_itself), (_, evidence) in zip(alone, found, strict=False):
+        assert same(by_itself, evidence)
+
+
 def test_only_who_has_news_is_evaluated() -> None:
     db = migrated_database()
     reader = ReputationReader(db.client, db.settings)
@@ -208,6 +246,37 @@ def test_what_is_written_twice_is_read_once(db: Database) -> None:
     assert (seen["grade"], seen["score"], seen["mailbox_provider"]) == ("bad", 31.2, None)
     (told,) = db.query("SELECT * FROM v_reputation_changes")
     assert (told["before_grade"], told["after_grade"], told["recommendation"]) == (None, "bad", "pause")
+
+
+def test_what_is_said_over_a_pool_stands_apart_and_is_restored_until_nothing_is_left(db: Database) -> None:
+    """Whoever reads what is said of domains finds nothing of pools there."""
+    reader, writer = ReputationReader(db.client, db.settings), ReputationWriter(db.client, db.settings)
+    over = {"sender_domain": "pools.example", "ip_pool_kind": "shared"}
+    change = LogRow(
+        event_id="p1", account_id="acme", sender_domain="pools.example", mailbox_provider="", at=NOW,
+        before_score=84.0, before_grade="high", after_score=31.2, after_grade="bad", recommendation="pause",
+        factors="[]", ip_pool="eu-1", ip_pool_kind="shared",
+    )  # fmt: skip
+    old = current(**over, ip_pool="eu-1", at=NOW - timedelta(minutes=1), grade="high", score=84.0)
+    row = replace(old, at=NOW, grade="bad", score=31.2)
+    gone = replace(row, ip_pool="eu-2", grade="unknown", score=None, outcome_count=0)
+    for _ in range(2):
+        writer.write([change], [old, row, gone])
+
+    assert reader.current("pools.example") == []
+    assert db.query("SELECT 1 FROM v_domain_reputation WHERE sender_domain = 'pools.example'") == []
+    assert db.query("SELECT 1 FROM v_reputation_changes WHERE sender_domain = 'pools.example'") == []
+    seen = db.query("SELECT * FROM v_pool_reputation ORDER BY ip_pool")
+    names = ("account_id", "sender_domain", "ip_pool", "ip_pool_kind", "grade", "score", "outcome_count")
+    assert [tuple(one[name] for name in names) for one in seen] == [
+        ("acme", "pools.example", "eu-1", "shared", "bad", 31.2, 10_000),
+        ("acme", "pools.example", "eu-2", "shared", "unknown", None, 0),
+    ]
+    (told,) = db.query("SELECT * FROM v_pool_reputation_changes")
+    assert (told["ip_pool"], told["before_grade"], told["after_grade"]) == ("eu-1", "high", "bad")
+    assert [one for one in reader.restore(0, 1) if one[0].sender_domain == "pools.example"] == [
+        (Subject("acme", "pools.example", "", "eu-1", "shared"), "{}")
+    ]
 
 
 def current(**fields: Any) -> CurrentRow:

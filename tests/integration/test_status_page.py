@@ -15,7 +15,8 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from postloop.adapters.blocklist_store import BlocklistWriter, LogRow
-from postloop.adapters.reputation_store import CurrentRow, ReputationWriter
+from postloop.adapters.reputation_store import CurrentRow
+from postloop.adapters.reputation_writer import ReputationWriter
 from tests.support.api import ApiServer
 from tests.support.database import Database, event, migrated_database
 

@@ -45,6 +45,8 @@ class BlocklistStack:
     """Topics and a database, and workers of the role. Use as a context manager: it leaves no process behind."""
 
     role = "blocklist"
+    # A file: the workers' machine has another time, see `clocked_worker`.
+    clock: Path | None = None
 
     def __init__(
         self,
@@ -95,7 +97,7 @@ class BlocklistStack:
         """Start a worker (again), with its own files; wait for it to be ready unless told otherwise."""
         values = {**self._values, "data_dir": self.directory / name, **settings}
         log_path = self.directory / f"{self.role}-{name}.log"
-        process, port = start_worker(self.role, values, log_path=log_path)
+        process, port = start_worker(self.role, values, log_path=log_path, clock=self.clock)
         self.workers[name], self._ports[name] = process, port
         if ready:
             wait_until(lambda: self.is_ready(name), timeout_s=60, what=f"worker {name}", process=process)

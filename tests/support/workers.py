@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.support.forking import Fork
 from tests.support.ports import free_port
-from tests.support.processes import ChildProcess, Running
+from tests.support.processes import ChildProcess, Running, python_module
 
 
 class _Worker(ChildProcess):
@@ -20,12 +20,21 @@ class _Worker(ChildProcess):
         return Fork(self.argv, env=env, cwd=cwd, out=log, err=log, leads_session=True)
 
 
-def start_worker(role: str, values: Mapping[str, Any], *, log_path: Path) -> tuple[ChildProcess, int]:
-    """Start a worker with these settings; return its process and the port of its health."""
+def start_worker(
+    role: str, values: Mapping[str, Any], *, log_path: Path, clock: Path | None = None
+) -> tuple[ChildProcess, int]:
+    """Start a worker with these settings; return its process and the port of its health.
+
+    Args:
+        clock: Its machine has another time, see `clocked_worker`.
+    """
     port = free_port()
     settings = {**values, "health_port": port}
     env = {f"POSTLOOP_{name.upper()}": str(value) for name, value in settings.items()}
-    return _Worker(["postloop_streams", role], log_path=log_path, env=env).start(), port
+    if clock is None:
+        return _Worker(["postloop_streams", role], log_path=log_path, env=env).start(), port
+    process = python_module("tests.support.clocked_worker", str(clock), role, log_path=log_path, env=env)
+    return process.start(), port
 
 
 def says_ready(port: int) -> bool:

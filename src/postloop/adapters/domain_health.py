@@ -82,11 +82,7 @@ def read_health(
 ) -> Health:
     """Return everything about a pair, one question after the other. Blocks."""
     subject, evidence, current = standing
-    pair, as_of = (subject.account_id, subject.sender_domain), now + RUNNING
-    today = as_of.date()
-    days = next(reputation.daily(today - _LADDER_DAYS, today, subject=subject), (subject, []))[1]
-    by_provider = reputation.evidence_of(*pair, as_of=as_of, by_provider=True)
-    by_pool = reputation.by_pool(*pair, as_of=as_of)
+    pair = (subject.account_id, subject.sender_domain)
     return Health(
         subject=subject,
         evidence=evidence,
@@ -95,11 +91,23 @@ def read_health(
         pools=reader.pools(*pair),
         latencies=reader.latencies(*pair),
         series=reader.series(*pair, now=now),
-        providers=[Part(one.mailbox_provider, with_one) for one, with_one in by_provider],
-        ip_pools=[Part(name, over_one, kind) for name, kind, over_one in by_pool],
-        tencent=tencent_ladder(day.counts for day in days),
         open_days=reader.open_days(*pair),
+        **read_parts(reputation, subject, now=now),
     )
+
+
+def read_parts(reputation: ReputationReader, subject: Subject, *, now: datetime) -> dict[str, Any]:
+    """Return `providers`, `ip_pools` and `tencent` of the health of a pair: of its own mail alone. Blocks."""
+    pair, as_of = (subject.account_id, subject.sender_domain), now + RUNNING
+    today = as_of.date()
+    days = next(reputation.daily(today - _LADDER_DAYS, today, subject=subject), (subject, []))[1]
+    by_provider = reputation.evidence_of(*pair, as_of=as_of, by_provider=True)
+    by_pool = reputation.by_pool(*pair, as_of=as_of)
+    return {
+        "providers": [Part(one.mailbox_provider, with_one) for one, with_one in by_provider],
+        "ip_pools": [Part(name, over_one, kind) for name, kind, over_one in by_pool],
+        "tencent": tencent_ladder(day.counts for day in days),
+    }
 
 
 def read_whole(reputation: ReputationReader, sender_domain: str, *, now: datetime) -> Health:

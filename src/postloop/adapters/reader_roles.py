@@ -27,6 +27,8 @@ ACCOUNT_VIEWS: Final = frozenset(
         "v_domain_hours",
         "v_open_rate",
         "v_pending_messages",
+        "v_pool_reputation",
+        "v_pool_reputation_changes",
         "v_reputation_changes",
         "v_webhook_attempts",
         "v_webhook_dead",

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, fields
 from datetime import UTC, date, datetime, time
 from itertools import groupby
 from typing import Any, Final
@@ -12,12 +11,20 @@ from typing import Any, Final
 import structlog
 from clickhouse_connect.driver.client import Client
 
-from postloop.adapters.clickhouse import rows_of, stored_settings, translated
+from postloop.adapters.clickhouse import rows_of, translated
 from postloop.adapters.evidence_parts import evidence_by_subject
 from postloop.adapters.migration_render import Layout
 from postloop.adapters.migrations import layout_of
 from postloop.adapters.reputation_counts import Counted, evidence_of_counted, outcomes_of
-from postloop.adapters.reputation_rows import UNKNOWN_SCORE, CurrentRow, ListPlace, LogRow, Subject
+from postloop.adapters.reputation_rows import (
+    UNKNOWN_SCORE,
+    CurrentRow,
+    ListPlace,
+    LogRow,
+    Subject,
+    batches,
+    row_names,
+)
 from postloop.adapters.reputation_sql import (
     AFTER,
     NEWS,
@@ -37,7 +44,7 @@ from postloop.domain.reputation import DEFAULT_REPUTATION_POLICY, DailyCounts, E
 from postloop.domain.reputation.counts import COUNT_NAMES
 from postloop.settings import Settings
 
-__all__ = ["CurrentRow", "ListPlace", "LogRow", "ReputationReader", "ReputationWriter", "Subject"]
+__all__ = ["CurrentRow", "ListPlace", "LogRow", "ReputationReader", "Subject"]
 
 log = structlog.stdlib.get_logger("postloop.reputation")
 
@@ -52,8 +59,6 @@ _LIST_PLACE: Final = (
     "({score:Float64}, {negative_count:Int64}, {after_account:String}, {after_domain:String})"
 )
 _DOMAIN: Final = "sender_domain = {domain:String}"
-# Names travel in the address of the request.
-_SUBJECTS_AT_ONCE: Final = 200
 
 
 class ReputationReader:
@@ -104,15 +109,14 @@ class ReputationReader:
 
     def by_provider(self, subjects: Sequence[Subject], *, as_of: datetime) -> list[tuple[Subject, Evidence]]:
         """Return the evidence of some pairs of account and sender domain with each mailbox provider."""
-        found = []
-        for first in range(0, len(subjects), _SUBJECTS_AT_ONCE):
-            some = subjects[first : first + _SUBJECTS_AT_ONCE]
-            said = {
-                "accounts": [subject.account_id for subject in some],
-                "domains": [subject.sender_domain for subject in some],
-            }
-            found += self._evidence(SOME, as_of, said, (*PAIR, "mailbox_provider"))
-        return found
+        return self._by_part(subjects, as_of, SOME, ("mailbox_provider",))
+
+    def over_pools(self, subjects: Sequence[Subject], *, as_of: datetime) -> list[tuple[Subject, Evidence]]:
+        """Return the evidence of some pairs of account and sender domain over each IP pool.
+
+        Mail without a pool is in none.
+        """
+        return self._by_part(subjects, as_of, f"{SOME} AND ip_pool != ''", ("ip_pool", "ip_pool_kind"))
 
     def by_pool(
         self, account_id: str, sender_domain: str, *, as_of: datetime
@@ -126,6 +130,19 @@ class ReputationReader:
         """Return the evidence of a sender domain over all accounts that use it."""
         found = self._added_up(_DOMAIN, as_of, {"domain": sender_domain}, ("sender_domain",))
         return next((evidence for _, evidence in found), Evidence({}))
+
+    def _by_part(
+        self, subjects: Sequence[Subject], as_of: datetime, which: str, part: Sequence[str]
+    ) -> list[tuple[Subject, Evidence]]:
+        """Return the evidence of some pairs, of each part of their mail by itself."""
+        found = []
+        for some in batches(subjects):
+            said = {
+                "accounts": [subject.account_id for subject in some],
+                "domains": [subject.sender_domain for subject in some],
+            }
+            found += self._evidence(which, as_of, said, (*PAIR, *part))
+        return found
 
     def _added_up(
         self, which: str, as_of: datetime, said: dict[str, Any], dimensions: Sequence[str]
@@ -168,10 +185,10 @@ class ReputationReader:
     def _evidence(
         self, which: str, as_of: datetime, said: dict[str, Any], dimensions: Sequence[str]
     ) -> list[tuple[Subject, Evidence]]:
-        """Return the evidence of pairs, or of pairs with a provider; what cannot be is left out and told."""
+        """Return the evidence of pairs, or of parts of their mail; what cannot be is left out and told."""
         found = []
         for names, counts in self._counted(which, as_of, said, dimensions):
-            subject = Subject(*names)
+            subject = Subject(**dict(zip(dimensions, names, strict=True)))
             try:
                 found.append((subject, evidence_of_counted(counts, self._representative_count)))
             except DataError as error:  # rollups that are being repaired: the next look sees them whole
@@ -245,52 +262,22 @@ class ReputationReader:
         return [CurrentRow(**dict(zip(_CURRENT_NAMES, row, strict=True))) for row in self._rows(query, said)]
 
     def restore(self, partition: int, partitions: int) -> list[tuple[Subject, str]]:
-        """Return (subject, state) of every sender that a partition owns."""
+        """Return (subject, state) of every sender that a partition owns, and of its mail over each pool."""
+        mine = "FINAL WHERE owner_hash % {partitions:UInt64} = {partition:UInt64}"
         query = (
-            "SELECT account_id, sender_domain, mailbox_provider, state "
-            f"FROM {self._layout.readable('reputation_current')} FINAL "
-            "WHERE owner_hash % {partitions:UInt64} = {partition:UInt64}"
+            "SELECT account_id, sender_domain, toString(mailbox_provider), '', '', state "
+            f"FROM {self._layout.readable('reputation_current')} {mine} UNION ALL "
+            "SELECT account_id, sender_domain, '', toString(ip_pool), toString(ip_pool_kind), state "
+            f"FROM {self._layout.readable('reputation_pools')} {mine} AND outcome_count > 0"
         )
         rows = self._rows(query, {"partition": partition, "partitions": partitions})
-        return [(Subject(*row[:3]), row[3]) for row in rows]
+        return [(Subject(*row[:-1]), row[-1]) for row in rows]
 
     def _rows(self, query: str, parameters: dict[str, Any], **settings: Any) -> list[tuple[Any, ...]]:
         return rows_of(self._client, query, parameters, where=self._where, **settings)
 
 
-class ReputationWriter:
-    """Writes what was said; a repeat changes nothing. Every method blocks until the rows are stored.
-
-    Raises:
-        UnavailableError: Not stored, or not known whether it was: write again.
-        RefusedError: ClickHouse does not take the rows.
-    """
-
-    def __init__(self, client: Client, settings: Settings) -> None:
-        self._client = client
-        self._where = f"ClickHouse at {settings.clickhouse_url}"
-        self._layout = layout_of(settings)
-        self._settings = stored_settings(cluster=self._layout.cluster)
-
-    def write(self, changes: Sequence[LogRow], rows: Sequence[CurrentRow]) -> None:
-        """Store changes, and then what is known now."""
-        self._insert("reputation_log", _LOG_NAMES, changes)
-        self._insert("reputation_current", _CURRENT_NAMES, rows)
-
-    def _insert(self, table: str, names: Sequence[str], rows: Sequence[Any]) -> None:
-        if not rows:
-            return
-        with translated(self._where):
-            self._client.insert(
-                self._layout.readable(table),
-                [astuple(row) for row in rows],
-                column_names=list(names),
-                settings=self._settings,
-            )
-
-
-_CURRENT_NAMES: Final = tuple(field.name for field in fields(CurrentRow))
-_LOG_NAMES: Final = tuple(field.name for field in fields(LogRow))
+_CURRENT_NAMES: Final = row_names(CurrentRow, "ip_pool", "ip_pool_kind")
 
 
 def _day(day: date, counts: Sequence[int]) -> DailyCounts:

@@ -72,6 +72,46 @@ class ActionAnswer(_Answer):
     text: str
 
 
+class IntervalAnswer(_Answer):
+    """A rate and how sure it is."""
+
+    rate: float | None = Field(description="A fraction; null: there was nothing to divide by")
+    low: float = Field(description=f"Lower {_INTERVAL}")
+    high: float = Field(description=f"Upper {_INTERVAL}")
+
+
+class PartAnswer(_Answer):
+    """The verdict on a part of the mail by itself: with one mailbox provider, or over one IP pool."""
+
+    name: str
+    kind: str = Field(description="Of a pool: shared, dedicated or unknown; empty for a provider")
+    score: float | None
+    grade: str
+    outcome_count: int = Field(description="Of 30 days")
+    rates: dict[str, IntervalAnswer] = Field(description="By name, of 30 days")
+
+
+class ConditionAnswer(_Answer):
+    """A condition of Tencent's rule that the last whole day did not meet."""
+
+    name: str
+    value: float | None = Field(description="null: not known")
+    limit: float
+    is_upper: bool = Field(description="true: it should be below the limit")
+    distance_count: int | None = Field(description="So many mails fewer or more; null: that cannot be said")
+    text: str
+
+
+class TencentAnswer(_Answer):
+    """Tencent Cloud SES's level of a domain that began on level 1 within the last 90 days."""
+
+    level: int = Field(description="1 to 20")
+    daily_cap: int = Field(description="Mails a day")
+    outcome: str = Field(description="What the last whole day does to it: upgrade, stay, downgrade or ban")
+    next_level: int = Field(description="From the next day on")
+    failed: list[ConditionAnswer]
+
+
 class OpenAnswer(_Answer):
     """Opens of 30 days of one class of mail."""
 
@@ -143,6 +183,9 @@ class DomainHealth(_Answer):
     factors: list[FactorAnswer]
     actions: list[ActionAnswer]
     rates: dict[str, dict[str, RateAnswer]] = Field(description="By window (24h, 7d, 30d), then by name")
+    mailbox_providers: list[PartAnswer] = Field(description="Those with most mail first")
+    ip_pools: list[PartAnswer] = Field(description="Its own mail over each pool; those with most mail first")
+    tencent: TencentAnswer | None = Field(description="null: there was no mail on any whole day")
     opens: list[OpenAnswer]
     pools: list[PoolAnswer]
     delivery_time: list[LatencyAnswer]

@@ -127,6 +127,23 @@ DOMAINS: Final[Example] = {
     "domains": [_SUMMARY],
     "next_cursor": "WzcxLjIsLTE4MzQyLCJhY21lIiwic2hvcC5leGFtcGxlIl0",
 }
+
+
+def _part(name: str, *, kind: str = "") -> Example:
+    return {
+        "name": name,
+        "kind": kind,
+        "score": 71.2,
+        "grade": "medium",
+        "outcome_count": 18342,
+        "rates": {
+            "complaints": {"rate": None, "low": 0.0, "high": 1.0},
+            "hard_bounces": {"rate": 0.031, "low": 0.0286, "high": 0.0336},
+            "refusals": {"rate": 0.002, "low": 0.0014, "high": 0.0028},
+        },
+    }
+
+
 _HEALTH: Final[Example] = {
     "account_id": "acme",
     "sender_domain": "shop.example",
@@ -155,6 +172,24 @@ _HEALTH: Final[Example] = {
     ],
     "rates": {
         "24h": {"hard_bounces": {"count": 19, "of_count": 612, "rate": 0.031, "low": 0.02, "high": 0.0479}}
+    },
+    "mailbox_providers": [_part("gmail")],
+    "ip_pools": [_part("eu-shared", kind="shared")],
+    "tencent": {
+        "level": 4,
+        "daily_cap": 5000,
+        "outcome": "stay",
+        "next_level": 4,
+        "failed": [
+            {
+                "name": "volume",
+                "value": 0.1188,
+                "limit": 0.7,
+                "is_upper": False,
+                "distance_count": 2906,
+                "text": "volume: 11.88 %, wanted from 70 %, 2,906 mails more",
+            }
+        ],
     },
     "opens": [
         {

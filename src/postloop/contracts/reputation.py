@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Final
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,6 +23,8 @@ from postloop.domain.reputation import (
 )
 
 KEY_PREFIX: Final = "r|"
+POOL_PREFIX: Final = "p|"
+REPUTATION_PREFIXES: Final = (KEY_PREFIX, POOL_PREFIX)
 
 
 class StandingV1(BaseModel):
@@ -70,22 +72,47 @@ class ReputationChangeV1(BaseModel):
         return self.model_dump_json().encode()
 
 
+class PoolChangeV1(ReputationChangeV1):
+    """The same over one IP pool: kept and stored, not published.
+
+    Whoever reads `reputation.change` takes an event without a mailbox provider for the verdict on the whole domain.
+    """
+
+    ip_pool: str
+    ip_pool_kind: str
+
+
 def reputation_change(
     change: ReputationChanged, *, account_id: str, sender_domain: str, mailbox_provider: str | None
 ) -> ReputationChangeV1:
     """Return the event of a change."""
+    event_id = change_event_id(
+        change, account_id=account_id, sender_domain=sender_domain, mailbox_provider=mailbox_provider
+    )
     return ReputationChangeV1(
-        event_id=change_event_id(
-            change, account_id=account_id, sender_domain=sender_domain, mailbox_provider=mailbox_provider
-        ),
+        event_id=event_id,
         account_id=account_id,
         sender_domain=sender_domain,
         mailbox_provider=mailbox_provider,
-        at=moment(change.at_ms),
-        before=None if change.before is None else _standing(change.before),
-        after=_standing(change.after),
-        recommendation=change.recommendation,
-        factors=tuple(_factor(factor) for factor in change.factors),
+        **_said(change),
+    )
+
+
+def pool_change(
+    change: ReputationChanged, *, account_id: str, sender_domain: str, ip_pool: str, ip_pool_kind: str
+) -> PoolChangeV1:
+    """Return a change over one IP pool."""
+    event_id = change_event_id(
+        change, account_id=account_id, sender_domain=sender_domain, pool=(ip_pool, ip_pool_kind)
+    )
+    return PoolChangeV1(
+        event_id=event_id,
+        account_id=account_id,
+        sender_domain=sender_domain,
+        mailbox_provider=None,
+        ip_pool=ip_pool,
+        ip_pool_kind=ip_pool_kind,
+        **_said(change),
     )
 
 
@@ -94,17 +121,39 @@ def state_key(account_id: str, sender_domain: str, mailbox_provider: str = "") -
     return KEY_PREFIX + json.dumps([account_id, sender_domain, mailbox_provider], ensure_ascii=False)
 
 
+def pool_key(account_id: str, sender_domain: str, ip_pool: str, ip_pool_kind: str) -> str:
+    """Return the key under which the state of a sender over one IP pool is kept."""
+    return POOL_PREFIX + json.dumps([account_id, sender_domain, ip_pool, ip_pool_kind], ensure_ascii=False)
+
+
+def split_pool_key(key: str) -> tuple[str, str, str, str]:
+    """Return (account, sender domain, IP pool, its kind) of `pool_key`.
+
+    Raises:
+        DataError: `invalid_key`, it is none.
+    """
+    account_id, sender_domain, ip_pool, ip_pool_kind = _names(key, POOL_PREFIX, 4)
+    return account_id, sender_domain, ip_pool, ip_pool_kind
+
+
 def split_key(key: str) -> tuple[str, str, str]:
     """Return (account, sender domain, mailbox provider) of `state_key`.
 
     Raises:
         DataError: `invalid_key`, it is none.
     """
-    try:
-        account_id, sender_domain, mailbox_provider = json.loads(key.removeprefix(KEY_PREFIX))
-    except ValueError as error:
-        raise DataError("invalid_key", "", f"not the key of a sender: {key!r}") from error
+    account_id, sender_domain, mailbox_provider = _names(key, KEY_PREFIX, 3)
     return account_id, sender_domain, mailbox_provider
+
+
+def _names(key: str, prefix: str, count: int) -> list[str]:
+    try:
+        names = json.loads(key.removeprefix(prefix))
+    except ValueError:
+        names = None
+    if not isinstance(names, list) or len(names) != count:
+        raise DataError("invalid_key", "", f"not the key of a sender: {key!r}")
+    return names
 
 
 def kept_to_bytes(state: ReputationState, pending: ReputationChangeV1 | None = None) -> bytes:
@@ -128,10 +177,25 @@ def kept_from_bytes(value: bytes) -> tuple[ReputationState, ReputationChangeV1 |
     try:
         plain = json.loads(value)
         pending = plain.pop("pending", None)
-        change = None if pending is None else ReputationChangeV1.model_validate_json(json.dumps(pending))
+        change = None if pending is None else _change_of(pending)
     except (ValueError, AttributeError, TypeError) as error:
         raise DataError("invalid_state", "", "the state of a reputation cannot be read") from error
     return state_from_plain(plain), change
+
+
+def _change_of(plain: dict[str, Any]) -> ReputationChangeV1:
+    kind = PoolChangeV1 if "ip_pool" in plain else ReputationChangeV1
+    return kind.model_validate_json(json.dumps(plain))
+
+
+def _said(change: ReputationChanged) -> dict[str, Any]:
+    return {
+        "at": moment(change.at_ms),
+        "before": None if change.before is None else _standing(change.before),
+        "after": _standing(change.after),
+        "recommendation": change.recommendation,
+        "factors": tuple(_factor(factor) for factor in change.factors),
+    }
 
 
 def _standing(standing: Standing) -> StandingV1:

@@ -13,7 +13,8 @@ from postloop.adapters.feedback_reader import FeedbackReader
 from postloop.adapters.metrics import ReputationMetrics
 from postloop.adapters.migrations import check_schema
 from postloop.adapters.reputation_policy import reputation_policy
-from postloop.adapters.reputation_store import ReputationReader, ReputationWriter
+from postloop.adapters.reputation_store import ReputationReader
+from postloop.adapters.reputation_writer import ReputationWriter
 from postloop.adapters.watch_store import WatchStore
 from postloop.domain.event_types import (
     DELIVERY_ALERT_TOPIC,

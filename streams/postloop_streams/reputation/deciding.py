@@ -12,10 +12,16 @@ from postloop.adapters.partition_store import Item, PartitionStore
 from postloop.adapters.reputation_store import CurrentRow, LogRow, Subject
 from postloop.contracts.fields import moment
 from postloop.contracts.reputation import (
+    POOL_PREFIX,
+    PoolChangeV1,
     ReputationChangeV1,
     kept_from_bytes,
     kept_to_bytes,
+    pool_change,
+    pool_key,
     reputation_change,
+    split_key,
+    split_pool_key,
     state_key,
 )
 from postloop.domain.reputation import (
@@ -59,9 +65,10 @@ def decide(
 ) -> Decisions:
     """Return what the evidence of senders that a partition owns leads to.
 
-    A fall with one mailbox provider is told when it is deeper than that of the domain, which says the rest.
+    A fall with one mailbox provider is told when it is deeper than that of the domain, which says the rest. Changes
+    over one IP pool are stored, every one, and not told.
     """
-    keys = [state_key(s.account_id, s.sender_domain, s.mailbox_provider) for s, _ in found]
+    keys = [key_of(subject) for subject, _ in found]
     known = store.get(keys)
     wholes = _states_of_domains(store, found)
     decisions = Decisions()
@@ -71,26 +78,22 @@ def decide(
         new, changes = evaluate(state, evidence, policy, now_ms)
         shown = new
         if subject.mailbox_provider and not all(
-            _says_more(change, wholes.get(replace(subject, mailbox_provider=""))) for change in changes
+            _says_more(change, wholes.get(subject.domain)) for change in changes
         ):
             # As if it was not seen: the next look finds it again, and the domain may be better by then.
             new, changes = replace(state, at_ms=now_ms), ()
         if value is not None and not changes and not _is_worth_keeping(state, new):
             continue
         for change in changes:
-            event = reputation_change(
-                change,
-                account_id=subject.account_id,
-                sender_domain=subject.sender_domain,
-                mailbox_provider=subject.mailbox_provider or None,
-            )
-            decisions.changes.append(event)
+            event = _event(subject, change)
+            if not subject.ip_pool:
+                decisions.changes.append(event)
             decisions.logged.append(logged(event))
             decisions.intents.append(Item(key, kept_to_bytes(new, event)))
         kept = kept_to_bytes(new)
         decisions.current.append(_current(subject, evidence, shown, policy, kept=kept))
-        # A provider that gets nothing any more is forgotten.
-        is_gone = bool(subject.mailbox_provider) and evidence == _NOTHING
+        # A part of the mail of which nothing is left is forgotten.
+        is_gone = subject.is_part and evidence == _NOTHING
         decisions.items.append(Item(key, None if is_gone else kept))
     return decisions
 
@@ -103,7 +106,8 @@ def left_over(store: PartitionStore, *, prefix: str, limit: int) -> Decisions:
         for key, value in page:
             state, event = kept_from_bytes(value)
             if event is not None:
-                decisions.changes.append(event)
+                if not isinstance(event, PoolChangeV1):
+                    decisions.changes.append(event)
                 decisions.logged.append(logged(event))
                 # As if it was last looked at long ago: the next look stores the row of what is known now.
                 decisions.items.append(Item(key, kept_to_bytes(replace(state, at_ms=0))))
@@ -130,18 +134,42 @@ def logged(event: ReputationChangeV1) -> LogRow:
         after_grade=event.after.grade,
         recommendation=event.recommendation,
         factors=json.dumps([factor.model_dump() for factor in event.factors]),
+        ip_pool=event.ip_pool if isinstance(event, PoolChangeV1) else "",
+        ip_pool_kind=event.ip_pool_kind if isinstance(event, PoolChangeV1) else "",
     )
+
+
+def key_of(subject: Subject) -> str:
+    """Return the key under which the state of a subject is kept."""
+    if subject.ip_pool:
+        return pool_key(subject.account_id, subject.sender_domain, subject.ip_pool, subject.ip_pool_kind)
+    return state_key(subject.account_id, subject.sender_domain, subject.mailbox_provider)
+
+
+def subject_of(key: str) -> Subject:
+    """Return whose state is kept under a key.
+
+    Raises:
+        DataError: `invalid_key`, nobody's.
+    """
+    if not key.startswith(POOL_PREFIX):
+        return Subject(*split_key(key))
+    account_id, sender_domain, ip_pool, ip_pool_kind = split_pool_key(key)
+    return Subject(account_id, sender_domain, ip_pool=ip_pool, ip_pool_kind=ip_pool_kind)
+
+
+def _event(subject: Subject, change: ReputationChanged) -> ReputationChangeV1:
+    who = {"account_id": subject.account_id, "sender_domain": subject.sender_domain}
+    if subject.ip_pool:
+        return pool_change(change, **who, ip_pool=subject.ip_pool, ip_pool_kind=subject.ip_pool_kind)
+    return reputation_change(change, **who, mailbox_provider=subject.mailbox_provider or None)
 
 
 def _states_of_domains(
     store: PartitionStore, found: Sequence[tuple[Subject, Evidence]]
 ) -> dict[Subject, ReputationState]:
     """Return what is known of the domains of which single providers were found."""
-    keys = {
-        state_key(s.account_id, s.sender_domain): replace(s, mailbox_provider="")
-        for s, _ in found
-        if s.mailbox_provider
-    }
+    keys = {state_key(s.account_id, s.sender_domain): s.domain for s, _ in found if s.mailbox_provider}
     return {keys[key]: kept_from_bytes(value)[0] for key, value in store.get(list(keys)).items()}
 
 
@@ -205,4 +233,6 @@ def _current(
         refusal_low=rates["refusal"].low,
         refusal_high=rates["refusal"].high,
         state=kept.decode(),
+        ip_pool=subject.ip_pool,
+        ip_pool_kind=subject.ip_pool_kind,
     )

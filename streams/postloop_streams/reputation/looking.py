@@ -20,10 +20,10 @@ from postloop.adapters.metrics import ReputationMetrics
 from postloop.adapters.partition_store import PartitionStore
 from postloop.adapters.reputation_store import Subject
 from postloop.contracts.fields import milliseconds
-from postloop.contracts.reputation import KEY_PREFIX, kept_from_bytes, split_key
+from postloop.contracts.reputation import KEY_PREFIX, REPUTATION_PREFIXES, kept_from_bytes
 from postloop.domain.reputation import Evidence, ReputationPolicy
 from postloop_streams.patience import AbandonedError
-from postloop_streams.reputation.deciding import Decisions, decide, left_over, owner_of
+from postloop_streams.reputation.deciding import Decisions, decide, left_over, owner_of, subject_of
 from postloop_streams.reputation.publishing import Publisher
 from postloop_streams.reputation.watching import AlertWatch
 
@@ -37,10 +37,11 @@ SWEEP_EVERY_S: Final = 3600.0
 OVERLAP: Final = timedelta(seconds=30)
 # The minute that runs counts as well.
 _RUNNING: Final = timedelta(minutes=1)
-# Senders with fewer outcomes in 30 days have no verdict with single providers, which needs 100 with one of them.
+# Senders with fewer outcomes in 30 days have no verdict with single providers or over single pools, each of which needs
+# 100.
 BIG_OUTCOME_COUNT: Final = 1_000
-# A sender that is in the news all the time is judged with each provider so often.
-PROVIDERS_EVERY_S: Final = 60.0
+# A sender that is in the news all the time is judged by its parts so often.
+PARTS_EVERY_S: Final = 60.0
 _IDLE_S: Final = 0.2
 _PAUSE_S: Final = 1.0
 _CLOSING_S: Final = 4.0
@@ -56,6 +57,8 @@ class EvidenceReader(Protocol):
     def news(self, as_of: datetime, *, since: datetime) -> Iterator[Found]: ...
 
     def by_provider(self, subjects: Sequence[Subject], *, as_of: datetime) -> Found: ...
+
+    def over_pools(self, subjects: Sequence[Subject], *, as_of: datetime) -> Found: ...
 
 
 @dataclass
@@ -101,7 +104,7 @@ class Watcher:
         self._fail = fail
         self._assignment: _Assignment | None = None
         self._serving: asyncio.Task[None] | None = None
-        self._by_provider_s: dict[Subject, float] = {}
+        self._by_part_s: dict[Subject, float] = {}
         self.partitions = 0
 
     async def assign(self, numbers: Collection[int]) -> None:
@@ -114,7 +117,7 @@ class Watcher:
         """Own nothing any more; what is under way is left to the next owner, who finds what was meant to be told."""
         assignment, serving = self._assignment, self._serving
         self._assignment = self._serving = None
-        self._by_provider_s.clear()
+        self._by_part_s.clear()
         if assignment is None or serving is None:
             return
         assignment.is_closed = True
@@ -148,33 +151,37 @@ class Watcher:
             assignment.stores = stores
             self._metrics.reputation_restored_senders.inc(restored)
             for number, store in stores.items():
-                found = await asyncio.to_thread(left_over, store, prefix=KEY_PREFIX, limit=_PAGE)
-                await self._finish(number, store, found)
+                for prefix in REPUTATION_PREFIXES:
+                    found = await asyncio.to_thread(left_over, store, prefix=prefix, limit=_PAGE)
+                    await self._finish(number, store, found)
             await self._alerts.begin(stores)
             self._health.set("partitions", True)
             log.info("partitions_opened", count=len(stores), restored=restored)
             return
 
     async def _look_again(self, assignment: _Assignment) -> None:
-        """Look at those with news and at alerts first, and at everybody every hour in between."""
+        """Look at those with news, at alerts when it is time, and at everybody every hour, a page after each of these.
+
+        In turns: looks at the news that take longer than their interval leave time for the others as well.
+        """
         since, news_at_s, sweep_at_s = utc_now() - OVERLAP, 0.0, 0.0
         sweep: _Sweep | None = None
         while not assignment.is_closed:
-            now_s = time.monotonic()
+            now_s, is_idle = time.monotonic(), True
             try:
                 if now_s >= news_at_s:
-                    news_at_s, began_at = now_s + self._interval_s, utc_now()
+                    is_idle, news_at_s, began_at = False, now_s + self._interval_s, utc_now()
                     await self._take_all(assignment, self._reader.news(began_at + _RUNNING, since=since))
                     since = began_at - OVERLAP
                     self._metrics.reputation_look_seconds.set(time.monotonic() - now_s)
-                elif await self._alerts.look(assignment.stores):
-                    pass
-                elif sweep is not None:
-                    sweep = await self._sweep_on(assignment, sweep)
-                elif now_s >= sweep_at_s:
+                if await self._alerts.look(assignment.stores):
+                    is_idle = False
+                if sweep is None and now_s >= sweep_at_s:
                     sweep_at_s = now_s + SWEEP_EVERY_S
                     sweep = _Sweep(self._reader.all_evidence(utc_now() + _RUNNING))
-                else:
+                if sweep is not None:
+                    is_idle, sweep = False, await self._sweep_on(assignment, sweep)
+                if is_idle:
                     await asyncio.sleep(_IDLE_S)
                 self._health.set("clickhouse", True)
                 self._health.beat()
@@ -186,7 +193,7 @@ class Watcher:
     async def _take_all(self, assignment: _Assignment, pages: Iterator[Found]) -> None:
         while (page := await asyncio.to_thread(next, pages, None)) is not None and not assignment.is_closed:
             await self._take(assignment, page)
-            await self._take_by_provider(assignment, page, every_s=PROVIDERS_EVERY_S)
+            await self._take_by_part(assignment, page, every_s=PARTS_EVERY_S)
             self._health.beat()
 
     async def _sweep_on(self, assignment: _Assignment, sweep: _Sweep) -> _Sweep | None:
@@ -195,7 +202,7 @@ class Watcher:
         if page is not None:
             sweep.seen.update(subject for subject, _ in page)
             await self._take(assignment, page)
-            sweep.seen.update(await self._take_by_provider(assignment, page, every_s=0.0))
+            sweep.seen.update(await self._take_by_part(assignment, page, every_s=0.0))
             return sweep
         for store in assignment.stores.values():
             silent = await asyncio.to_thread(_silent, store, sweep.seen)
@@ -219,29 +226,28 @@ class Watcher:
                 self._metrics.reputation_evaluations_total.inc(len(mine))
                 await self._finish(number, store, decisions)
 
-    async def _take_by_provider(
-        self, assignment: _Assignment, page: Found, *, every_s: float
-    ) -> list[Subject]:
-        """Judge the larger senders of a page with each of their mailbox providers; return whom with whom."""
+    async def _take_by_part(self, assignment: _Assignment, page: Found, *, every_s: float) -> list[Subject]:
+        """Judge the larger senders of a page with each mailbox provider and over each IP pool; return these parts."""
         now_s = time.monotonic()
         big = [
             subject
             for subject, evidence in page
             if evidence.counts("30d").outcome_count >= BIG_OUTCOME_COUNT
             and owner_of(subject.sender_domain, self.partitions) in assignment.stores
-            and now_s - self._by_provider_s.get(subject, -every_s) >= every_s
+            and now_s - self._by_part_s.get(subject, -every_s) >= every_s
         ]
         if not big or assignment.is_closed:
             return []
-        read = partial(self._reader.by_provider, big, as_of=utc_now() + _RUNNING)
-        least = self._policy.min_outcome_count
-        found = [
-            (subject, evidence)
-            for subject, evidence in await asyncio.to_thread(read)
-            if evidence.counts("30d").outcome_count >= least
-        ]
+        least, as_of = self._policy.min_outcome_count, utc_now() + _RUNNING
+        found = []
+        for read in (self._reader.by_provider, self._reader.over_pools):
+            found += [
+                (subject, evidence)
+                for subject, evidence in await asyncio.to_thread(partial(read, big, as_of=as_of))
+                if evidence.counts("30d").outcome_count >= least
+            ]
         await self._take(assignment, found)
-        self._by_provider_s.update(dict.fromkeys(big, now_s))
+        self._by_part_s.update(dict.fromkeys(big, now_s))
         return [subject for subject, _ in found]
 
     async def _finish(self, number: int, store: PartitionStore, decisions: Decisions) -> None:
@@ -280,12 +286,14 @@ class _Sweep:
 
 def _silent(store: PartitionStore, seen: set[Subject]) -> list[Subject]:
     """Return those of whom something is said and nothing is counted any more."""
-    silent, after = [], ""
-    while page := store.beginning(KEY_PREFIX, limit=_PAGE, after=after):
-        after = page[-1][0]
-        for key, value in page:
-            subject = Subject(*split_key(key))
-            is_judged = subject.mailbox_provider or kept_from_bytes(value)[0].standing.grade != "unknown"
-            if subject not in seen and is_judged:
-                silent.append(subject)
+    silent = []
+    for prefix in REPUTATION_PREFIXES:
+        after = ""
+        while page := store.beginning(prefix, limit=_PAGE, after=after):
+            after = page[-1][0]
+            for key, value in page:
+                subject = subject_of(key)
+                is_judged = subject.is_part or kept_from_bytes(value)[0].standing.grade != "unknown"
+                if subject not in seen and is_judged:
+                    silent.append(subject)
     return silent

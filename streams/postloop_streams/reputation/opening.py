@@ -14,11 +14,11 @@ import structlog
 from postloop.adapters.changelog_reader import Change
 from postloop.adapters.partition_store import Item, PartitionStore
 from postloop.adapters.reputation_store import Subject
-from postloop.contracts.reputation import KEY_PREFIX, split_key, state_key
+from postloop.contracts.reputation import REPUTATION_PREFIXES
 from postloop.contracts.watch_state import WATCH_PREFIXES, owner_name, scope_of_key
 from postloop.settings import Settings
 from postloop_streams.reputation.alerting import watch_item
-from postloop_streams.reputation.deciding import owner_of
+from postloop_streams.reputation.deciding import key_of, owner_of, subject_of
 from postloop_streams.reputation.publishing import Publisher
 from postloop_streams.state_files import StateLog, open_files
 
@@ -73,9 +73,9 @@ async def open_stores(
 
 def _item(change: Change, number: int, partitions: int) -> Item | None:
     is_watch = change.key.startswith(WATCH_PREFIXES)
-    if not is_watch and not change.key.startswith(KEY_PREFIX):
+    if not is_watch and not change.key.startswith(REPUTATION_PREFIXES):
         return None
-    name = owner_name(scope_of_key(change.key)) if is_watch else split_key(change.key)[1]
+    name = owner_name(scope_of_key(change.key)) if is_watch else subject_of(change.key).sender_domain
     # From before the topic got more partitions: another one's by now.
     if change.value is None or owner_of(name, partitions) != number:
         return Item(change.key, None)
@@ -85,10 +85,7 @@ def _item(change: Change, number: int, partitions: int) -> Item | None:
 async def _restore(world: Opening, partitions: int, number: int, store: PartitionStore) -> int:
     """Fill changelog and file from ClickHouse; return how many senders it knew."""
     found = await asyncio.to_thread(world.restore, number, partitions)
-    items = [
-        Item(state_key(s.account_id, s.sender_domain, s.mailbox_provider), state.encode())
-        for s, state in found
-    ]
+    items = [Item(key_of(subject), state.encode()) for subject, state in found]
     watched = await asyncio.to_thread(world.restore_watches, number, partitions)
     items += [watch_item(key, value.encode()) for key, value in watched]
     for first in range(0, len(items), _ITEMS_AT_ONCE):

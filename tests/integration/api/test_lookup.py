@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from postloop.adapters.blocklist_store import BlocklistWriter, LogRow
-from postloop.adapters.domain_reader import SERIES
-from postloop.adapters.reputation_store import CurrentRow, ReputationWriter
+from postloop.adapters.domain_health import RUNNING, document, read_health
+from postloop.adapters.domain_reader import SERIES, DomainReader
+from postloop.adapters.reputation_store import CurrentRow, ReputationReader, Subject
+from postloop.adapters.reputation_writer import ReputationWriter
 from tests.support.api import ApiServer
 from tests.support.database import Database, event, migrated_database, recently
 
@@ -169,6 +171,41 @@ def test_a_domain_is_told_with_series_that_add_up(api: ApiServer) -> None:
         assert sum(point["delivered_count"] for point in points) == 150
         assert sum(point["human_open_count"] for point in points) == pytest.approx(30, abs=1)
     assert [latency["mailbox_provider"] for latency in health["delivery_time"]] == ["gmail"]
+
+
+def test_a_domain_is_told_by_its_parts_as_the_command_line_tells_it(
+    api: ApiServer, database: Database
+) -> None:
+    """The same values under the same names; only what takes longer is left out."""
+    [health] = api.as_account("acme").get("/v1/domains/one.example").json()["accounts"]
+    reader = DomainReader(database.connect(), database.settings)
+    reputation = ReputationReader(database.connect(), database.settings)
+    subject = Subject("acme", "one.example")
+    ((_, evidence),) = reputation.evidence_of("acme", "one.example", as_of=datetime.now(UTC) + RUNNING)
+    said = document(read_health(reader, reputation, (subject, evidence, None), now=datetime.now(UTC)))
+    for name in ("mailbox_providers", "ip_pools", "tencent"):
+        assert health[name] == said[name]
+    [provider] = health["mailbox_providers"]
+    assert (provider["name"], provider["outcome_count"]) == ("gmail", 151)
+    assert [(pool["name"], pool["kind"]) for pool in health["ip_pools"]] == [("pool-1", "shared")]
+    assert health["ip_pools"][0]["rates"]["hard_bounces"]["rate"] == pytest.approx(1 / 151)
+
+
+def test_the_parts_of_a_domain_hold_nothing_of_others_on_the_same_domain_and_pool(api: ApiServer) -> None:
+    """Both accounts send from one domain over one pool."""
+    told = {
+        name: api.as_account(name).get("/v1/domains/one.example").json()["accounts"]
+        for name in ("acme", "other")
+    }
+    counts = {"acme": 151, "other": 1}
+    for name, [health] in told.items():
+        for part in (*health["mailbox_providers"], *health["ip_pools"]):
+            assert part["outcome_count"] == counts[name]
+        assert health["pools"] == []
+    by_operator = api.as_operator().get("/v1/domains/one.example").json()["accounts"]
+    assert {one["account_id"]: one["ip_pools"] for one in by_operator} == {
+        name: health["ip_pools"] for name, [health] in told.items()
+    }
 
 
 def test_an_operator_sees_a_domain_of_every_account_and_its_pools(api: ApiServer) -> None:

@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from postloop.adapters.blocklist_policy import recipient_hash
 from postloop.adapters.partition_store import Item, PartitionStore
 from postloop.adapters.reputation_store import Subject
-from postloop.contracts.reputation import KEY_PREFIX, kept_from_bytes, kept_to_bytes, state_key
+from postloop.contracts.reputation import (
+    KEY_PREFIX,
+    POOL_PREFIX,
+    REPUTATION_PREFIXES,
+    kept_from_bytes,
+    kept_to_bytes,
+    state_key,
+)
+from postloop.domain.errors import DataError
 from postloop.domain.intervals import corrected_wilson
 from postloop.domain.reputation import (
     DAY_MS,
@@ -23,7 +31,15 @@ from postloop.domain.reputation import (
     WindowCounts,
     evidence_of,
 )
-from postloop_streams.reputation.deciding import KEEP_EVERY_MS, Decisions, decide, left_over, owner_of
+from postloop_streams.reputation.deciding import (
+    KEEP_EVERY_MS,
+    Decisions,
+    decide,
+    key_of,
+    left_over,
+    owner_of,
+    subject_of,
+)
 
 NOW_MS = 1_790_000_000_000
 SENDER = Subject("acme", "mail.acme.example")
@@ -121,6 +137,37 @@ def test_a_rise_with_a_provider_is_told_however_the_domain_is(store: PartitionSt
     assert [change.after.grade for change in told] == ["high"]
 
 
+OVER_POOL = Subject("acme", "mail.acme.example", "", "eu-1", "shared")
+
+
+def test_every_change_over_a_pool_is_stored_and_none_is_told(store: PartitionStore) -> None:
+    """Also a fall that the whole domain shares: the history over a pool is complete."""
+    bad = mail(complaint_count=50)
+    (whole,) = judged(store, bad).logged
+    decisions = judged(store, bad, subject=OVER_POOL)
+    (row,), (current,) = decisions.logged, decisions.current
+    assert (row.ip_pool, row.ip_pool_kind, row.before_grade, row.after_grade) == ("eu-1", "shared", "", "bad")
+    assert (current.ip_pool, current.ip_pool_kind, current.grade) == ("eu-1", "shared", "bad")
+    assert (decisions.changes, row.event_id != whole.event_id) == ([], True)
+    (risen,) = [
+        row
+        for day in range(1, 20)
+        for row in judged(store, mail(), subject=OVER_POOL, now_ms=NOW_MS + day * DAY_MS).logged
+    ]
+    assert (risen.before_grade, risen.after_grade) == ("bad", "high")
+
+
+def test_a_change_over_a_pool_that_was_perhaps_not_stored_is_stored_the_same(store: PartitionStore) -> None:
+    bad = mail(complaint_count=50)
+    decisions = decide(store, [(OVER_POOL, bad)], policy=DEFAULT_REPUTATION_POLICY, now_ms=NOW_MS)
+    store.apply(decisions.intents)
+
+    found = left_over(store, prefix=POOL_PREFIX, limit=10)
+    assert (found.changes, found.logged) == ([], decisions.logged)
+    store.apply(found.items)
+    assert left_over(store, prefix=POOL_PREFIX, limit=10) == Decisions()
+
+
 def test_what_was_meant_and_perhaps_not_told_is_told_the_same_once(store: PartitionStore) -> None:
     bad = mail(complaint_count=50)
     decisions = decide(store, [(SENDER, bad)], policy=DEFAULT_REPUTATION_POLICY, now_ms=NOW_MS)
@@ -177,3 +224,25 @@ def test_senders_are_spread_over_all_partitions() -> None:
 
 def test_keys_of_a_domain_and_of_its_providers_differ() -> None:
     assert len({state_key("a", "b"), state_key("a", "b", "gmail"), state_key("a", "b|gmail")}) == 3
+
+
+@given(names=st.tuples(*[st.text(min_size=1)] * 4), is_pool=st.booleans())
+def test_a_key_tells_whose_state_it_is(names: tuple[str, str, str, str], is_pool: bool) -> None:
+    account, domain, part, kind = names
+    subject = Subject(account, domain, "", part, kind) if is_pool else Subject(account, domain, part)
+    assert subject_of(key_of(subject)) == subject
+    assert key_of(subject).startswith(REPUTATION_PREFIXES)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        pytest.param("r|", id="no names"),
+        pytest.param('r|["a"]', id="too few"),
+        pytest.param('p|["a", "b", "c"]', id="too few of a pool"),
+        pytest.param('r|{"a": 1}', id="no list"),
+    ],
+)
+def test_what_is_no_key_is_refused(key: str) -> None:
+    with pytest.raises(DataError, match="not the key of a sender"):
+        subject_of(key)

@@ -16,7 +16,7 @@ from postloop.adapters.health_server import HealthState
 from postloop.adapters.metrics import ReputationMetrics
 from postloop.adapters.partition_store import Item, PartitionStore
 from postloop.adapters.reputation_store import CurrentRow, LogRow, Subject
-from postloop.contracts.reputation import ReputationChangeV1, state_key
+from postloop.contracts.reputation import ReputationChangeV1, pool_key, state_key
 from postloop.domain.reputation import DEFAULT_REPUTATION_POLICY, Evidence, WindowCounts, evidence_of
 from postloop_streams.reputation.deciding import owner_of
 from postloop_streams.reputation.looking import Found, Watcher
@@ -42,6 +42,7 @@ class Evidences:
         self.all: dict[Subject, Evidence] = {}
         self.news_of: dict[Subject, Evidence] = {}
         self.with_provider: dict[Subject, Evidence] = {}
+        self.over_pool: dict[Subject, Evidence] = {}
         self.asked: list[Subject] = []
         self.failures = 0
 
@@ -63,6 +64,10 @@ class Evidences:
             if (one.account_id, one.sender_domain) in pairs
         ]
 
+    def over_pools(self, subjects: Sequence[Subject], *, as_of: datetime) -> Found:
+        pairs = {subject.domain for subject in subjects}
+        return [(one, evidence) for one, evidence in self.over_pool.items() if one.domain in pairs]
+
 
 class Outlet(AlertOutlet):
     """Takes what a worker says of senders as well, and lets a test wait for it."""
@@ -71,6 +76,7 @@ class Outlet(AlertOutlet):
         super().__init__()
         self.changes: list[ReputationChangeV1] = []
         self.current: dict[Subject, CurrentRow] = {}
+        self.logged: list[LogRow] = []
         self.stored = asyncio.Condition()
 
     async def tell(self, changes: Sequence[ReputationChangeV1]) -> None:
@@ -78,7 +84,11 @@ class Outlet(AlertOutlet):
 
     async def store(self, changes: Sequence[LogRow], rows: Sequence[CurrentRow]) -> None:
         for row in rows:
-            self.current[Subject(row.account_id, row.sender_domain, row.mailbox_provider)] = row
+            subject = Subject(
+                row.account_id, row.sender_domain, row.mailbox_provider, row.ip_pool, row.ip_pool_kind
+            )
+            self.current[subject] = row
+        self.logged += changes
 
     async def keep(self, partition: int, items: Sequence[Item]) -> None:
         await super().keep(partition, items)
@@ -93,7 +103,12 @@ class Outlet(AlertOutlet):
 
 @asynccontextmanager
 async def working(
-    directory: Path, evidences: Evidences, *, numbers: Iterable[int] = (0,), partitions: int = 1
+    directory: Path,
+    evidences: Evidences,
+    *,
+    numbers: Iterable[int] = (0,),
+    partitions: int = 1,
+    interval_s: float = 0.01,
 ) -> AsyncIterator[Outlet]:
     """Run a worker that owns some partitions."""
     outlet, metrics = Outlet(), ReputationMetrics()
@@ -109,7 +124,7 @@ async def working(
         publisher=outlet,  # type: ignore[arg-type]
         alerts=alerts,
         policy=DEFAULT_REPUTATION_POLICY,
-        interval_s=0.01,
+        interval_s=interval_s,
         metrics=metrics,
         health=HealthState(["partitions", "clickhouse"], stuck_after_s=60),
         fail=failed.append,
@@ -140,6 +155,14 @@ async def test_everybody_is_looked_at_without_news(tmp_path: Path) -> None:
     async with working(tmp_path, evidences) as outlet:
         await outlet.until(lambda: len(outlet.current) == 2)
     assert [change.sender_domain for change in outlet.changes] == ["b.example"]
+
+
+async def test_looks_at_the_news_that_never_end_leave_time_for_everybody_else(tmp_path: Path) -> None:
+    evidences = Evidences()
+    evidences.news_of[SENDER] = evidences.all[SENDER] = mail(10_000)
+    evidences.all[OTHER] = mail(10_000)
+    async with working(tmp_path, evidences, interval_s=0.0) as outlet:
+        await outlet.until(lambda: OTHER in outlet.current)
 
 
 async def test_a_worker_judges_what_it_owns(tmp_path: Path) -> None:
@@ -180,6 +203,32 @@ async def test_a_sender_that_is_always_in_the_news_is_judged_with_its_providers_
         evidences.news_of[Subject("acme", "later.example")] = mail(10_000)
         await outlet.until(lambda: len(outlet.current) == 3)
     assert evidences.asked.count(SENDER) == 1
+
+
+async def test_larger_senders_are_judged_over_each_pool_which_is_stored_and_not_told(tmp_path: Path) -> None:
+    evidences = Evidences()
+    evidences.all = {SENDER: mail(10_000, complaints=5), OTHER: mail(999)}
+    good, bad, tiny = (Subject("acme", "a.example", "", name, "shared") for name in ("eu-1", "eu-2", "eu-3"))
+    evidences.over_pool = {
+        good: mail(9_000),
+        bad: mail(1_000, complaints=20),
+        tiny: mail(99),
+        Subject("zeta", "b.example", "", "eu-1", "shared"): mail(999, complaints=20),
+    }
+    async with working(tmp_path, evidences) as outlet:
+        await outlet.until(lambda: len(outlet.current) == 4)
+    assert set(outlet.current) == {SENDER, OTHER, good, bad}
+    assert outlet.changes == []
+    assert [(row.ip_pool, row.ip_pool_kind, row.after_grade) for row in outlet.logged] == [
+        ("eu-2", "shared", "bad")
+    ]
+    evidences.over_pool.clear()
+    async with working(tmp_path, evidences) as later:
+        await later.until(lambda: {good, bad} <= set(later.current))
+    assert [later.current[one].grade for one in (good, bad)] == ["unknown", "unknown"]
+    assert {key for key, value in later.kept.items() if value is None} == {
+        pool_key("acme", "a.example", name, "shared") for name in ("eu-1", "eu-2")
+    }
 
 
 async def test_who_sends_nothing_any_more_becomes_unknown(tmp_path: Path) -> None:

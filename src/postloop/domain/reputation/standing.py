@@ -94,13 +94,23 @@ def evaluate(
 
 
 def change_event_id(
-    change: ReputationChanged, *, account_id: str, sender_domain: str, mailbox_provider: str | None
+    change: ReputationChanged,
+    *,
+    account_id: str,
+    sender_domain: str,
+    mailbox_provider: str | None = None,
+    pool: tuple[str, str] | None = None,
 ) -> str:
-    """Return the id of the event of a change; the same change has the same id, whoever finds it."""
+    """Return the id of the event of a change; the same change has the same id, whoever finds it.
+
+    Args:
+        pool: The name and kind of the IP pool that it is about.
+    """
     cause = (
         f"{account_id}|{mailbox_provider or ''}|{change.at_ms}|{change.after.grade}|{change.recommendation}"
     )
-    return str(uuid5(_NAMESPACE, f"{cause}|{sender_domain}"))
+    over = "" if pool is None else f"|{pool[1]}|{pool[0]}"
+    return str(uuid5(_NAMESPACE, f"{cause}|{sender_domain}{over}"))
 
 
 def state_to_plain(state: ReputationState) -> dict[str, Any]:
