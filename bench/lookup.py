@@ -132,7 +132,6 @@ def looks(
             lambda: domains.pools(*pair),
             lambda: domains.latencies(*pair),
             lambda: domains.series(*pair, now=now),
-            lambda: read_parts(reputation, Subject(*pair), now=now),
         ]
         for answer in [threads.submit(question) for question in questions]:
             answer.result()

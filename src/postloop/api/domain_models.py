@@ -183,9 +183,13 @@ class DomainHealth(_Answer):
     factors: list[FactorAnswer]
     actions: list[ActionAnswer]
     rates: dict[str, dict[str, RateAnswer]] = Field(description="By window (24h, 7d, 30d), then by name")
-    mailbox_providers: list[PartAnswer] = Field(description="Those with most mail first")
-    ip_pools: list[PartAnswer] = Field(description="Its own mail over each pool; those with most mail first")
-    tencent: TencentAnswer | None = Field(description="null: there was no mail on any whole day")
+    mailbox_providers: list[PartAnswer] | None = Field(
+        description="Those with most mail first; null: `parts` were not asked for"
+    )
+    ip_pools: list[PartAnswer] | None = Field(
+        description="Its own mail over each pool, those with most mail first; null as above"
+    )
+    tencent: TencentAnswer | None = Field(description="null as above, or there was no mail on any whole day")
     opens: list[OpenAnswer]
     pools: list[PoolAnswer]
     delivery_time: list[LatencyAnswer]

@@ -98,29 +98,38 @@ async def show_domain(
         str, Path(min_length=1, max_length=MAX_TEXT_CHARS, description="Exactly as in its events.")
     ],
     account_id: AccountId = None,
+    parts: Annotated[
+        bool,
+        Query(
+            description="Also the verdicts by mailbox provider and IP pool, and Tencent's level: takes longer."
+        ),
+    ] = False,
 ) -> DomainAnswer:
-    """Tell rates with their intervals, score, reasons, what to do, the verdict on each part, opens, and series."""
+    """Tell rates with their intervals, score, reasons, what to do, opens, delivery times, and series for charts."""
     account, now = account_of(caller, account_id), utc_now()
+
+    async def rest(subject: Subject) -> dict[str, Any]:
+        return await _rest(api, subject, caller, now, with_parts=parts)
+
     if account is None:
         found = await _standings(api, None, sender_domain, now)
         subjects = [subject for subject, *_ in found[:_MAX_ACCOUNTS]]
-        parts = []
+        rests = []
         for first in range(0, len(subjects), _AT_ONCE):
-            some = subjects[first : first + _AT_ONCE]
-            parts += await asyncio.gather(*(_parts(api, subject, caller, now) for subject in some))
+            rests += await asyncio.gather(*map(rest, subjects[first : first + _AT_ONCE]))
     else:
         found, own = await asyncio.gather(
-            _standings(api, account, sender_domain, now),
-            _parts(api, Subject(account, sender_domain), caller, now),
+            _standings(api, account, sender_domain, now), rest(Subject(account, sender_domain))
         )
-        parts = [own]
+        rests = [own]
     if not found:
         raise Problem(404, "not_found", "Nothing was sent from this domain in the last 30 days.")
+    unasked = {} if parts else dict.fromkeys(("mailbox_providers", "ip_pools", "tencent"))
     return DomainAnswer(
         sender_domain=sender_domain,
         accounts=[
-            DomainHealth(**document(_health(*one), policy=api.policy))
-            for one in zip(found, parts, strict=False)
+            DomainHealth(**{**document(_health(*one), policy=api.policy), **unasked})
+            for one in zip(found, rests, strict=False)
         ],
         is_complete=len(found) <= _MAX_ACCOUNTS,
     )
@@ -141,8 +150,10 @@ async def _standings(api: Api, account: str | None, domain: str, now: datetime) 
     return standings(evidence, current)
 
 
-async def _parts(api: Api, subject: Subject, caller: Caller, now: datetime) -> dict[str, Any]:
-    """Return the other parts of `Health`, asked for side by side.
+async def _rest(
+    api: Api, subject: Subject, caller: Caller, now: datetime, *, with_parts: bool
+) -> dict[str, Any]:
+    """Return the rest of `Health`, asked for side by side.
 
     How a pool did as a whole tells about others that send over it, so an account is not told. How its own mail did over
     each pool it is.
@@ -155,18 +166,23 @@ async def _parts(api: Api, subject: Subject, caller: Caller, now: datetime) -> d
             lambda client: getattr(DomainReader(client, api.settings), name)(*pair)
         )
 
-    by_part, series, *parts = await asyncio.gather(
-        api.warehouse.ask(lambda client: read_parts(_reputation(client, api), subject, now=now)),
+    async def by_part() -> dict[str, Any]:
+        if not with_parts:
+            return {}
+        return await api.warehouse.ask(lambda client: read_parts(_reputation(client, api), subject, now=now))
+
+    parts, series, *others = await asyncio.gather(
+        by_part(),
         api.warehouse.ask(lambda client: DomainReader(client, api.settings).series(*pair, now=now)),
         *map(ask, names),
     )
-    return {"series": series, "pools": [], **by_part, **dict(zip(names, parts, strict=True))}
+    return {"series": series, "pools": [], **parts, **dict(zip(names, others, strict=True))}
 
 
 def _reputation(client: Client, api: Api) -> ReputationReader:
     return ReputationReader(client, api.settings, representative_count=api.policy.representative_count)
 
 
-def _health(standing: Standing, parts: dict[str, Any]) -> Health:
+def _health(standing: Standing, rest: dict[str, Any]) -> Health:
     subject, evidence, current = standing
-    return Health(subject=subject, evidence=evidence, current=current, **parts)
+    return Health(subject=subject, evidence=evidence, current=current, **rest)
