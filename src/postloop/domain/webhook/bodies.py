@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 from postloop.domain.errors import DataError
@@ -80,8 +81,13 @@ def masked(recipient: str) -> str:
 
 def time_text(at_ms: int) -> str:
     """Return milliseconds since 1970 as RFC 3339 in UTC."""
-    at = _EPOCH + timedelta(milliseconds=at_ms)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    at_s, part_ms = divmod(at_ms, 1000)
+    return f"{_second_text(at_s)}.{part_ms:03d}Z"
+
+
+@lru_cache(maxsize=1_024)  # events come in the order of time, many of one second
+def _second_text(at_s: int) -> str:
+    return (_EPOCH + timedelta(seconds=at_s)).isoformat().removesuffix("+00:00")
 
 
 def _account_of(notice: Notice, endpoint: Endpoint) -> str | None:
