@@ -1,32 +1,29 @@
-"""Connections of one endpoint, which lead to judged addresses only.
+"""Connections to one endpoint, which lead to judged addresses only.
 
-Four places look at the address, because each alone has been passed by somebody: the target before anything is done
-(aiohttp asks no resolver about literals), all answers of the resolver, the address a socket is about to be made for,
-and the peer of the connection that a request is about to be written to, new or reused.
+Four places look at the address, because each alone has been passed by somebody: the target before anything is done,
+all answers of the resolver, the address a socket is about to be made for, and the peer of the connection that a request
+is about to be written to, new or reused.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-import time
+import ssl
 from collections.abc import Sequence
-from contextvars import ContextVar
 from dataclasses import dataclass
-from ssl import SSLContext
 from typing import Final
-from weakref import WeakKeyDictionary
 
-from aiohttp import ClientRequest, ClientTimeout, ServerDisconnectedError, TCPConnector
-from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.connector import AddrInfoType, Connection
-from aiohttp.tracing import Trace
+from aiohappyeyeballs import AddrInfoType, start_connection
 
+from postloop.adapters.webhook_exchange import Connection, ConnectionLostError
 from postloop.adapters.webhook_lookup import Lookup, LookupFailedError
 from postloop.domain.webhook.addresses import Network, Verdict, judge, read_address
 from postloop.domain.webhook.target import Address, Target
 
 _MAX_KNOWN_PEERS: Final = 256
+# Of an address that does not answer the others are tried after this, while it may still answer (RFC 8305 section 5).
+_NEXT_ADDRESS_AFTER_S: Final = 0.25
 
 
 class ForbiddenAddressError(Exception):
@@ -37,15 +34,16 @@ class ForbiddenAddressError(Exception):
         self.verdict = verdict
 
 
-@dataclass(slots=True)
-class Trip:
-    """What one request knows of its connection."""
+class ConnectFailedError(Exception):
+    """No connection could be made. `number`: the operating system's errno, where it gave one."""
 
-    must_be_new: bool = False
-    is_reused: bool = False
+    def __init__(self, number: int | None) -> None:
+        super().__init__()
+        self.number = number
 
 
-current_trip: ContextVar[Trip] = ContextVar("current_trip")
+class TlsFailedError(Exception):
+    """There is a connection and no agreement over TLS. The text is OpenSSL's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,85 +80,113 @@ async def judged_addresses(guard: Guard, lookup: Lookup, *, timeout_s: float) ->
     return addresses
 
 
-class GuardedConnector(TCPConnector):
-    """Connections of one endpoint.
+class Opener:
+    """Opens connections to one target.
 
     Args:
-        age_s: Connections that were opened longer ago are not used again, so that a host's new addresses are seen.
-        idle_s: Connections are closed after so long without use.
+        connect_s: For one connection with its TLS handshake.
+        lookup_s: For the lookup before it.
+        kept_bytes: Of the body of an answer.
     """
 
     def __init__(
-        self, guard: Guard, lookup: Lookup, *, lookup_s: float, age_s: float, idle_s: float, tls: SSLContext
+        self,
+        guard: Guard,
+        lookup: Lookup,
+        *,
+        tls: ssl.SSLContext,
+        connect_s: float,
+        lookup_s: float,
+        kept_bytes: int,
     ) -> None:
-        super().__init__(
-            resolver=_JudgingResolver(guard, lookup, lookup_s),
-            socket_factory=self._judged_socket,
-            use_dns_cache=False,  # an answer is judged, connected to and forgotten
-            ssl=tls,
-            limit=0,  # the role bounds attempts; a second bound here would hide waiting inside the deadline
-            keepalive_timeout=idle_s,
-        )
         self._guard = guard
-        self._age_s = age_s
-        self._opened_s: WeakKeyDictionary[object, float] = WeakKeyDictionary()
+        self._lookup = lookup
+        self._tls = tls if guard.target.is_tls else None
+        self._connect_s = connect_s
+        self._lookup_s = lookup_s
+        self._kept_bytes = kept_bytes
         self._known_peers: set[str] = set()
 
-    async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:
-        """Return a connection whose peer is judged, before a byte is written to it."""
-        trip = current_trip.get()
-        while True:
-            connection = await super().connect(req, traces, timeout)
-            opened_s = self._opened_s.get(connection.protocol)
-            now_s = time.monotonic()
-            if opened_s is None:
-                self._opened_s[connection.protocol] = now_s
-            elif trip.must_be_new or now_s - opened_s > self._age_s:
-                connection.close()
-                continue
-            trip.is_reused = opened_s is not None
-            try:
-                self._check_peer(connection)
-            except BaseException:
-                connection.close()
-                raise
-            return connection
+    async def open(self) -> Connection:
+        """Look the host up, and return a connection to one of its addresses.
 
-    def _check_peer(self, connection: Connection) -> None:
-        transport = connection.transport
-        peer = None if transport is None else transport.get_extra_info("peername")
-        if not peer:  # it was closed as soon as it was open
-            raise ServerDisconnectedError
-        if peer[0] not in self._known_peers:
-            self._guard.check([read_address(peer[0])])
+        Raises:
+            ForbiddenAddressError, LookupFailedError, ConnectFailedError, TlsFailedError, ConnectionLostError: See
+                there.
+            TimeoutError: None was there in time.
+        """
+        addresses = await judged_addresses(self._guard, self._lookup, timeout_s=self._lookup_s)
+        async with asyncio.timeout(self._connect_s):
+            return await self.connect(addresses)
+
+    async def connect(self, addresses: Sequence[Address]) -> Connection:
+        """Return a connection to the first of these addresses that takes one, in the ways of `open`."""
+        left = list(addresses)
+        while True:
+            made = await self._connected(left)
+            peer = self._judged_peer(made)
+            try:
+                return await self._taken_over(made)
+            except (ConnectFailedError, TlsFailedError):
+                left.remove(peer)
+                if not left:
+                    raise
+
+    def check_peer(self, peer: str) -> None:
+        """Accept a peer that may be written to.
+
+        Raises:
+            ForbiddenAddressError: It may not.
+        """
+        if peer not in self._known_peers:
+            self._guard.check([read_address(peer)])
             if len(self._known_peers) >= _MAX_KNOWN_PEERS:
                 self._known_peers.clear()
-            self._known_peers.add(peer[0])
+            self._known_peers.add(peer)
+
+    async def _connected(self, addresses: Sequence[Address]) -> socket.socket:
+        port = self._guard.target.port
+        try:
+            return await start_connection(
+                [_info(address, port) for address in addresses],
+                happy_eyeballs_delay=_NEXT_ADDRESS_AFTER_S,
+                socket_factory=self._judged_socket,
+            )
+        except OSError as failure:
+            raise ConnectFailedError(failure.errno) from None
+
+    def _judged_peer(self, made: socket.socket) -> Address:
+        """Return where a socket leads, before TLS writes its greeting to it."""
+        try:
+            peer = str(made.getpeername()[0])
+            self.check_peer(peer)
+        except OSError:  # it was closed as soon as it was open
+            made.close()
+            raise ConnectionLostError from None
+        except ForbiddenAddressError:
+            made.close()
+            raise
+        return read_address(peer)
+
+    async def _taken_over(self, made: socket.socket) -> Connection:
+        """Return a connection over a socket that is connected, after its TLS handshake."""
+        try:
+            _, connection = await asyncio.get_running_loop().create_connection(
+                lambda: Connection(kept_bytes=self._kept_bytes),
+                sock=made,
+                ssl=self._tls,
+                server_hostname=self._guard.target.host if self._tls else None,
+            )
+        except ssl.SSLError as failure:
+            raise TlsFailedError(str(failure)) from None
+        except OSError as failure:
+            raise ConnectFailedError(failure.errno) from None
+        return connection
 
     def _judged_socket(self, info: AddrInfoType) -> socket.socket:
         family, kind, protocol, _, address = info
         self._guard.check([read_address(str(address[0]))])
-        made = socket.socket(family, kind, protocol)
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return made
-
-
-class _JudgingResolver(AbstractResolver):
-    """Gives the connector the addresses of the host when all of them may be connected to."""
-
-    def __init__(self, guard: Guard, lookup: Lookup, timeout_s: float) -> None:
-        self._guard = guard
-        self._lookup = lookup
-        self._timeout_s = timeout_s
-
-    async def resolve(
-        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
-    ) -> list[ResolveResult]:
-        addresses = await judged_addresses(self._guard, self._lookup, timeout_s=self._timeout_s)
-        return [_as_result(host, port, address) for address in addresses]
-
-    async def close(self) -> None:
-        """Nothing is held."""
+        return socket.socket(family, kind, protocol)
 
 
 async def _looked_up(host: str, lookup: Lookup, timeout_s: float) -> Sequence[Address]:
@@ -171,12 +197,7 @@ async def _looked_up(host: str, lookup: Lookup, timeout_s: float) -> Sequence[Ad
         raise LookupFailedError("no name server answered in time", is_final=False) from None
 
 
-def _as_result(host: str, port: int, address: Address) -> ResolveResult:
-    return ResolveResult(
-        hostname=host,
-        host=str(address),
-        port=port,
-        family=socket.AF_INET if address.version == 4 else socket.AF_INET6,
-        proto=0,
-        flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
-    )
+def _info(address: Address, port: int) -> AddrInfoType:
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
+    place = (str(address), port) if address.version == 4 else (str(address), port, 0, 0)
+    return family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", place

@@ -15,13 +15,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from aiohttp import ClientError
-
 from postloop.adapters.tls import tls_context
 from postloop.adapters.webhook_connection import ForbiddenAddressError, Guard, judged_addresses
-from postloop.adapters.webhook_line import DEFAULT_LIMITS, Answer, Destination, Limits, Line
-from postloop.adapters.webhook_lookup import Lookup, LookupFailedError, SystemLookup
-from postloop.adapters.webhook_result import AttemptResult, TransportError, classified
+from postloop.adapters.webhook_exchange import Answer
+from postloop.adapters.webhook_line import DEFAULT_LIMITS, Destination, Limits, Line
+from postloop.adapters.webhook_lookup import Lookup, SystemLookup
+from postloop.adapters.webhook_result import FAILURES, AttemptResult, TransportError, classified
 from postloop.domain.webhook.addresses import Network, judge_before_lookup
 from postloop.domain.webhook.signing import Signer, attempt_headers
 from postloop.domain.webhook.target import Target, parse_target
@@ -54,7 +53,6 @@ class WebhookSender:
         self._clock = clock
         self._lines: OrderedDict[str, Line] = OrderedDict()
         self._retired: set[Line] = set()
-        self._closing: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -97,9 +95,9 @@ class WebhookSender:
         reason = ""
         line.under_way_count += 1
         try:
-            async with asyncio.timeout(self._limits.deadline_s):
-                await line.post(body, signature, answer)
-        except (ForbiddenAddressError, LookupFailedError, ClientError, OSError, ValueError) as failure:
+            deadline_s = asyncio.get_running_loop().time() + self._limits.deadline_s
+            await line.post(body, signature, answer, deadline_s=deadline_s)
+        except FAILURES as failure:
             error, reason = classified(failure)
         finally:
             line.under_way_count -= 1
@@ -120,8 +118,7 @@ class WebhookSender:
         for line in (*self._lines.values(), *self._retired):
             self._close_line(line)
         self._lines.clear()
-        while self._closing:
-            await asyncio.gather(*self._closing)
+        await asyncio.sleep(0)  # the transports let go of their sockets
         if self._system:
             self._system.close()
 
@@ -157,6 +154,4 @@ class WebhookSender:
 
     def _close_line(self, line: Line) -> None:
         self._retired.discard(line)
-        task = asyncio.get_running_loop().create_task(line.close())
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        line.close()

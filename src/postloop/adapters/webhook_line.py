@@ -1,34 +1,27 @@
-"""The line to one endpoint: its connections under one set of rules, and one exchange over them."""
+"""The line to one endpoint: its connections under one set of rules, and requests over them."""
 
 from __future__ import annotations
 
+import asyncio
+import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ssl import SSLContext
+from functools import cached_property
 from types import MappingProxyType
 from typing import Final
 
-from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar
-from multidict import CIMultiDict
-from yarl import URL
-
-from postloop.adapters.webhook_connection import (
-    ForbiddenAddressError,
-    Guard,
-    GuardedConnector,
-    Trip,
-    current_trip,
-)
+from postloop.adapters.webhook_connection import ForbiddenAddressError, Guard, Opener
+from postloop.adapters.webhook_exchange import Answer, Connection, ConnectionLostError
 from postloop.adapters.webhook_lookup import Lookup
-from postloop.adapters.webhook_result import classified
 from postloop.domain.webhook.addresses import Network, Verdict, judge_before_lookup
+from postloop.domain.webhook.signing import ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER
 from postloop.domain.webhook.target import Target
 
 USER_AGENT: Final = "Postloop-Webhooks/1"
-MAX_RETRY_AFTER_CHARS: Final = 64
-_MAX_HEADER_COUNT: Final = 100
-_MAX_HEADER_BYTES: Final = 8_190
-_BUFFER_BYTES: Final = 16_384
+_is_field: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+: [^\x00\r\n]*").fullmatch
+# Of the frame of a request; endpoints with such headers are refused long before.
+_FRAMING: Final = {"connection", "content-length", "expect", "te", "trailer", "transfer-encoding", "upgrade"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,96 +65,137 @@ class Destination:
     allowed: tuple[Network, ...] = ()
 
 
-@dataclass(slots=True)
-class Answer:
-    """What is known of an answer, filled as it arrives: a deadline may cut it anywhere."""
-
-    status: int = 0
-    retry_after: str = ""
-    body: bytearray = field(default_factory=bytearray)
-    is_cut: bool = False
-
-
 class Line:
     """The connections to one endpoint under one set of rules."""
 
-    def __init__(self, destination: Destination, lookup: Lookup, tls: SSLContext, limits: Limits) -> None:
+    def __init__(self, destination: Destination, lookup: Lookup, tls: ssl.SSLContext, limits: Limits) -> None:
         target, allowed = destination.target, destination.allowed
         self.destination = destination
         self.under_way_count = 0
         self._limits = limits
         self._refusal: Verdict = judge_before_lookup(target, allowed=allowed)
-        self._url = URL(target.url, encoded=True)
-        connector = GuardedConnector(
+        self._opener = Opener(
             Guard(target, allowed),
             lookup,
-            lookup_s=limits.lookup_s,
-            age_s=limits.age_s,
-            idle_s=limits.idle_s,
             tls=tls,
+            connect_s=limits.connect_s,
+            lookup_s=limits.lookup_s,
+            kept_bytes=limits.answer_bytes,
         )
-        self._session = ClientSession(
-            connector=connector,
-            headers=_fixed_headers(destination.headers),
-            cookie_jar=DummyCookieJar(),
-            trust_env=False,
-            auto_decompress=False,
-            timeout=ClientTimeout(total=None, sock_connect=limits.connect_s),
-            read_bufsize=_BUFFER_BYTES,
-            max_line_size=_MAX_HEADER_BYTES,
-            max_field_size=_MAX_HEADER_BYTES,
-            max_headers=_MAX_HEADER_COUNT,
-        )
+        self._loop = asyncio.get_running_loop()
+        self._connections: set[Connection] = set()
+        self._idle: list[Connection] = []  # the one used last is the next to be used
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._is_closed = False
 
-    async def post(self, body: bytes, signature: Mapping[str, str], answer: Answer) -> None:
+    async def post(
+        self, body: bytes, signature: Mapping[str, str], answer: Answer, *, deadline_s: float
+    ) -> None:
         """Send one request and read its answer.
 
         A connection that was kept open may have been closed by the receiver in the very moment; that is nobody's
         failure, so such a request is sent once more, on a new connection.
+
+        Args:
+            deadline_s: On the loop's clock.
         """
         if not self._refusal.is_allowed:
             raise ForbiddenAddressError(self._refusal)
-        trip = Trip()
-        current_trip.set(trip)
-        try:
-            await self._exchange(body, signature, answer)
-        except (ClientError, ConnectionError) as failure:
-            if answer.status or not trip.is_reused or classified(failure)[0] != "connection_lost":
-                raise
-            trip.must_be_new = True
-            await self._exchange(body, signature, answer)
-
-    async def close(self) -> None:
-        await self._session.close()
-
-    async def _exchange(self, body: bytes, signature: Mapping[str, str], answer: Answer) -> None:
-        async with self._session.post(
-            self._url, data=body, headers=signature, allow_redirects=False
-        ) as response:
-            answer.status = response.status
-            answer.retry_after = response.headers.get("Retry-After", "")[:MAX_RETRY_AFTER_CHARS]
-            await self._read(response, answer)
-
-    async def _read(self, response: ClientResponse, answer: Answer) -> None:
-        limit = self._limits.answer_bytes
-        while len(answer.body) <= limit:
-            chunk = await response.content.readany()
-            if not chunk:
+        request = b"".join((self._head, _fields(signature), b"Content-Length: %d\r\n\r\n" % len(body), body))
+        kept = self._kept()
+        if kept is not None:
+            try:
+                await self._exchange(kept, request, answer, deadline_s)
+            except ConnectionLostError:
+                if kept.has_heard:
+                    raise
+            else:
                 return
-            answer.body += chunk
-        del answer.body[limit:]
-        answer.is_cut = True
-        response.close()  # and with it the connection: the rest of the answer is not waited for
+        if self._is_closed:
+            raise ConnectionLostError
+        async with asyncio.timeout_at(deadline_s):
+            made = await self._opener.open()
+        self._connections.add(made)
+        await self._exchange(made, request, answer, deadline_s)
 
+    def close(self) -> None:
+        """End all connections, also those in use."""
+        self._is_closed = True
+        self._idle.clear()
+        for connection in self._connections:
+            connection.abort()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
 
-def _fixed_headers(own: Mapping[str, str]) -> CIMultiDict[str]:
-    headers = CIMultiDict(own)
-    headers.update(
-        {
+    @cached_property
+    def _head(self) -> bytes:
+        """What is the same in all requests. Raises ValueError for a header that would begin another or frame it."""
+        destination = self.destination
+        ours = {
+            "Host": destination.target.authority,
             "Content-Type": "application/json",
             "User-Agent": USER_AGENT,
             "Accept": "*/*",
             "Accept-Encoding": "identity",
         }
-    )
-    return headers
+        said = {ID_HEADER, TIMESTAMP_HEADER, SIGNATURE_HEADER, *(name.lower() for name in ours)}
+        own = {name: value for name, value in destination.headers.items() if name.lower() not in said}
+        if not _FRAMING.isdisjoint(name.lower() for name in own):
+            raise ValueError("a header of the frame of a request")
+        return f"POST {destination.target.path} HTTP/1.1\r\n".encode("ascii") + _fields({**ours, **own})
+
+    async def _exchange(
+        self, connection: Connection, request: bytes, answer: Answer, deadline_s: float
+    ) -> None:
+        try:
+            if self._is_closed:
+                raise ConnectionLostError
+            self._opener.check_peer(connection.peer)
+            await connection.exchange(request, answer, deadline_s=deadline_s)
+        except BaseException:
+            self._drop(connection)
+            raise
+        if connection.is_reusable and not self._is_closed:
+            self._idle.append(connection)
+            self._sweep_later()
+        else:
+            self._drop(connection)
+
+    # -- kept connections --------------------------------------------------------------------------------------
+
+    def _kept(self) -> Connection | None:
+        """Return a connection that may be used again."""
+        now_s, limits = self._loop.time(), self._limits
+        while self._idle:
+            connection = self._idle.pop()
+            is_fresh = now_s - connection.idle_since_s <= limits.idle_s
+            if connection.is_open and is_fresh and now_s - connection.opened_s <= limits.age_s:
+                return connection
+            self._drop(connection)
+        return None
+
+    def _sweep_later(self) -> None:
+        if self._sweeper is None:
+            first_s = self._idle[0].idle_since_s + self._limits.idle_s
+            self._sweeper = self._loop.call_at(first_s, self._sweep)
+
+    def _sweep(self) -> None:
+        """End what was not used for so long."""
+        self._sweeper = None
+        before_s = self._loop.time() - self._limits.idle_s
+        while self._idle and self._idle[0].idle_since_s <= before_s:
+            self._drop(self._idle.pop(0))
+        if self._idle:
+            self._sweep_later()
+
+    def _drop(self, connection: Connection) -> None:
+        connection.abort()
+        self._connections.discard(connection)
+
+
+def _fields(headers: Mapping[str, str]) -> bytes:
+    """Return lines of headers. Raises ValueError for one that would begin another."""
+    lines = [f"{name}: {value}" for name, value in headers.items()]
+    if not all(map(_is_field, lines)):
+        raise ValueError("a header is no header")
+    return "".join([f"{line}\r\n" for line in lines]).encode()

@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import errno
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Final, Literal
 
-from aiohttp import (
-    ClientConnectorError,
-    ClientConnectorSSLError,
-    ClientError,
-    ClientResponseError,
-    ClientSSLError,
-)
-
-from postloop.adapters.webhook_connection import ForbiddenAddressError
+from postloop.adapters.webhook_connection import ConnectFailedError, ForbiddenAddressError, TlsFailedError
+from postloop.adapters.webhook_exchange import BadAnswerError, ConnectionLostError
 from postloop.adapters.webhook_lookup import LookupFailedError
 
 TransportError = Literal[
@@ -30,6 +23,18 @@ TransportError = Literal[
     "internal",
 ]
 """Why there is no whole answer. dns_failed and internal are our fault, forbidden_address is final."""
+
+FAILURES: Final = (
+    ForbiddenAddressError,
+    LookupFailedError,
+    ConnectFailedError,
+    TlsFailedError,
+    BadAnswerError,
+    ConnectionLostError,
+    OSError,
+    ValueError,
+)
+"""All that an attempt may end with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,15 +73,15 @@ def classified(failure: Exception) -> tuple[TransportError, str]:
         )
     if isinstance(failure, LookupFailedError):
         return ("dns_not_found" if failure.is_final else "dns_failed"), str(failure)
-    if isinstance(failure, TimeoutError):  # ours and every one of aiohttp's
+    if isinstance(failure, TimeoutError):
         return "timeout", "no whole answer came in time"
-    if isinstance(failure, ClientSSLError | ClientConnectorSSLError):
+    if isinstance(failure, TlsFailedError):
         return "tls", _tls_reason(str(failure))
-    if isinstance(failure, ClientConnectorError):
-        return "connect_failed", _connect_reason(failure.os_error.errno)
-    if isinstance(failure, ClientResponseError):
+    if isinstance(failure, ConnectFailedError):
+        return "connect_failed", _connect_reason(failure.number)
+    if isinstance(failure, BadAnswerError):
         return "bad_answer", "the answer is no HTTP, or its headers are too large"
-    if isinstance(failure, ClientError | OSError) and not isinstance(failure, ValueError):
+    if isinstance(failure, ConnectionLostError | OSError):
         return "connection_lost", "the connection was closed before the answer was whole"
     return "internal", "the request could not be made"
 

@@ -83,31 +83,37 @@ class Assignment:
 
     def _begin(self, job: Job, attempts: Attempts) -> None:
         self._begun[job.endpoint.endpoint_id] += 1
-        task = asyncio.create_task(self._attempt(job, attempts))
+        task = asyncio.create_task(self._serve(job, attempts))
         self.running[task] = job
         task.add_done_callback(lambda task: self.running.pop(task, None))
 
-    async def _attempt(self, job: Job, attempts: Attempts) -> None:
-        ended = await attempts.make(job)
-        # Not before: a turn may have taken the list meanwhile.
-        self.ended.append(ended)
-        self._next(job.endpoint.endpoint_id, attempts, has_failed=bool(error_class(ended.answer)))
-        self.wake.set()
+    async def _serve(self, job: Job, attempts: Attempts) -> None:
+        """Make an attempt, and then whatever of its endpoint stands ready: a task for each would cost more."""
+        task = asyncio.current_task()
+        following: Job | None = job
+        while task is not None and following is not None:
+            self.running[task] = following
+            ended = await attempts.make(following)
+            # Not before: a turn may have taken the list meanwhile.
+            self.ended.append(ended)
+            following = self._next(following.endpoint.endpoint_id, has_failed=bool(error_class(ended.answer)))
+            self.wake.set()
 
-    def _next(self, name: str, attempts: Attempts, *, has_failed: bool) -> None:
+    def _next(self, name: str, *, has_failed: bool) -> Job | None:
+        """Return what takes the place of an attempt that ended; None frees it."""
+        ready = self._ready.get(name)
+        if ready and not self.is_closed:
+            if not has_failed:
+                following = ready.popleft()
+                if not ready:
+                    del self._ready[name]
+                return following
+            # Whether more is sent there is for the next turn to say.
+            self.returned.extend(self._ready.pop(name))
         self._begun[name] -= 1
         if not self._begun[name]:
             del self._begun[name]
-        ready = self._ready.get(name)
-        if ready is None or self.is_closed:
-            return
-        if has_failed:  # whether more is sent there is for the next turn to say
-            self.returned.extend(ready)
-            ready.clear()
-        else:
-            self._begin(ready.popleft(), attempts)
-        if not ready:
-            del self._ready[name]
+        return None
 
     async def settle(self, *, before_ms: int) -> None:
         """Write to the changelog what it lacks, and ack what is settled then.

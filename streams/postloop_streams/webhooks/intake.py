@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
@@ -174,8 +174,8 @@ class Intake:
         if deliveries:
             records = list(records_of(deliveries, partitions=self.partitions))
             await self._patience(lambda: self._send(records))
-            for delivery in deliveries:
-                self._metrics.webhook_deliveries_total.labels(type=delivery.type).inc()
+            for kind, count in Counter(delivery.type for delivery in deliveries).items():
+                self._metrics.webhook_deliveries_total.labels(type=kind).inc(count)
 
 
 def records_of(deliveries: Iterable[DeliveryV1], *, partitions: int) -> Iterator[tuple[int, bytes]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -263,9 +264,10 @@ class Owner:
         return await assignment.call(assignment.desk.turn, ended, now_ms=clock.now_ms())
 
     async def _tell(self, assignment: Assignment, judged: Sequence[Judged]) -> None:
+        ends = Counter((outcome_of(one), one.judgement.error) for one in judged)
+        for (outcome, error), count in ends.items():
+            self._metrics.webhook_attempts_total.labels(outcome=outcome, error=error).inc(count)
         for one in judged:
-            outcome, error = outcome_of(one), one.judgement.error
-            self._metrics.webhook_attempts_total.labels(outcome=outcome, error=error).inc()
             self._metrics.webhook_attempt_seconds.observe(one.ended.latency_ms / 1000)
         if judged:
             await assignment.patience(lambda: self._outside.tell(logs_of(judged)))

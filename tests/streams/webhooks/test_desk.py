@@ -269,3 +269,21 @@ async def test_nothing_is_begun_once_the_partitions_are_given_up(narrow: World) 
     assignment.is_closed = True
     await held.answer(204)
     assert len(held.open) == 1
+
+
+async def test_giving_up_abandons_the_attempt_that_runs_now_not_the_one_before_it(narrow: World) -> None:
+    assignment, held, jobs = assignment_of(narrow), Held(), narrow.jobs()
+    for job in jobs:
+        assignment.start(job, held)  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    await held.answer(204)
+    assert list(assignment.running.values()) == [jobs[2], jobs[1]]
+    running = list(assignment.running)
+    narrow.desk.turn(assignment.ended, now_ms=NOW)
+    assignment.ended.clear()
+    abandoned: list[Job] = []
+    narrow.desk.abandon = abandoned.extend  # type: ignore[method-assign,assignment]
+    await assignment.close()
+    assert abandoned == [jobs[2], jobs[1], jobs[3]]
+    await asyncio.gather(*running, return_exceptions=True)
+    assert not assignment.running and not assignment.ended

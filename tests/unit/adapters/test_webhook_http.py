@@ -6,20 +6,14 @@ import gzip
 import socket
 import tracemalloc
 from collections.abc import AsyncIterator
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from aiohttp import ClientSession
-from aiohttp.connector import AddrInfoType
+from aiohappyeyeballs import AddrInfoType
 
 from postloop.adapters.tls import tls_context
-from postloop.adapters.webhook_connection import (
-    ForbiddenAddressError,
-    Guard,
-    GuardedConnector,
-    Trip,
-    current_trip,
-)
+from postloop.adapters.webhook_connection import ForbiddenAddressError, Guard, Opener
 from postloop.adapters.webhook_http import WebhookSender
 from postloop.adapters.webhook_keys import generate_secret, signer_of
 from postloop.adapters.webhook_line import USER_AGENT, Destination, Limits
@@ -57,7 +51,11 @@ async def send(sender: WebhookSender, destination: Destination, body: bytes = BO
 async def test_the_receiver_gets_the_signed_bytes_and_can_verify_them(sender: WebhookSender) -> None:
     async with served(lambda r: r.answering(answer(200, b"thanks"))) as receiver:
         result = await send(
-            sender, to(receiver.url, headers={"Authorization": "Bearer t", "user-agent": "x"})
+            sender,
+            to(
+                receiver.url,
+                headers={"Authorization": "Bearer t", "user-agent": "x", "Webhook-Signature": "v1,x"},
+            ),
         )
     [request] = receiver.requests
     assert result.is_success
@@ -281,6 +279,144 @@ async def test_a_kept_connection_that_the_receiver_has_closed_costs_no_attempt(s
     assert receiver.connection_count == 2
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param(answer(200) + answer(500), id="two-answers"),
+        pytest.param(answer(200) + b"\r\n", id="a-blank-line"),
+        pytest.param(b"HTTP/1.1 204 X\r\nContent-Length: 5\r\n\r\nabcde", id="a-body-that-cannot-be"),
+        pytest.param(answer(200, Connection="close"), id="it-says-so"),
+        pytest.param(b"HTTP/1.0 200 X\r\nContent-Length: 0\r\n\r\n", id="http-1.0"),
+        pytest.param(answer(200, b"x" * 20_000), id="cut"),
+    ],
+)
+async def test_a_connection_with_something_behind_the_answer_is_not_used_again(
+    sender: WebhookSender, said: bytes
+) -> None:
+    async with served(lambda r: r.answering(said)) as receiver:
+        results = [await send(sender, to(receiver.url)) for _ in range(2)]
+    assert all(result.is_success for result in results)
+    assert receiver.connection_count == 2
+
+
+async def test_an_answer_that_comes_unasked_is_not_that_of_the_next_request(sender: WebhookSender) -> None:
+    def eager(receiver: Receiver):  # type: ignore[no-untyped-def]
+        async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await receiver.read(reader)
+            writer.write(answer(500 if receiver.connection_count == 1 else 200))
+            await asyncio.sleep(0.02)
+            writer.write(answer(200))  # for a request that was not made
+            await reader.read()
+
+        return behave
+
+    async with served(eager) as receiver:
+        first = await send(sender, to(receiver.url))
+        await asyncio.wait_for(receiver.is_ended.wait(), 5)
+        second = await send(sender, to(receiver.url))
+    assert (first.status, second.status, receiver.connection_count) == (500, 200, 2)
+    assert len(receiver.requests) == 2
+
+
+async def test_a_receiver_that_does_not_read_is_ended_by_the_deadline() -> None:
+    body = b'{"x":"' + b"x" * 20_000_000 + b'"}'
+    async with served(lambda r: hang) as receiver, WebhookSender(SHORT) as sender:
+        result = await send(sender, to(receiver.url), body)
+        line = sender._lines["ep_1"]
+    assert (result.error, result.status) == ("timeout", 0)
+    assert not line._connections and not line._idle
+
+
+async def test_an_answer_before_the_request_was_read_counts_and_its_connection_is_not_used_again() -> None:
+    async def hasty(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer(413))
+        await asyncio.Event().wait()
+
+    body = b'{"x":"' + b"x" * 20_000_000 + b'"}'
+    async with served(lambda r: hasty) as receiver, WebhookSender() as sender:
+        results = [await send(sender, to(receiver.url), body) for _ in range(2)]
+    assert [result.status for result in results] == [413, 413]
+    assert receiver.connection_count == 2
+
+
+async def test_half_an_answer_on_a_kept_connection_is_a_lost_connection_and_not_tried_again(
+    sender: WebhookSender,
+) -> None:
+    def halving(receiver: Receiver):  # type: ignore[no-untyped-def]
+        async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await receiver.read(reader)
+            writer.write(answer(200))
+            await receiver.read(reader)
+            writer.write(b"HTTP/1.1 2")
+
+        return behave
+
+    async with served(halving) as receiver:
+        results = [await send(sender, to(receiver.url)) for _ in range(2)]
+    assert [result.error for result in results] == ["", "connection_lost"]
+    assert (receiver.connection_count, len(receiver.requests)) == (1, 2)
+
+
+async def test_the_connection_of_a_cancelled_attempt_is_not_used_again(sender: WebhookSender) -> None:
+    def late(receiver: Receiver):  # type: ignore[no-untyped-def]
+        async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            while True:
+                await receiver.read(reader)
+                if len(receiver.requests) == 2:
+                    await asyncio.Event().wait()
+                writer.write(answer(200))
+
+        return behave
+
+    async with served(late) as receiver:
+        assert (await send(sender, to(receiver.url))).is_success
+        given_up = asyncio.create_task(send(sender, to(receiver.url)))
+        while len(receiver.requests) < 2:
+            await asyncio.sleep(0.005)
+        given_up.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
+        assert (await send(sender, to(receiver.url))).is_success
+    assert receiver.connection_count == 2
+
+
+async def test_a_connection_that_nobody_uses_is_closed() -> None:
+    async with (
+        served(lambda r: r.answering(answer(200))) as receiver,
+        WebhookSender(Limits(idle_s=0.05)) as sender,
+    ):
+        assert (await send(sender, to(receiver.url))).is_success
+        await asyncio.wait_for(receiver.is_ended.wait(), 5)
+        assert not sender._lines["ep_1"]._connections
+
+
+async def test_as_many_connections_are_kept_as_were_used_at_once(sender: WebhookSender) -> None:
+    async with served(lambda r: r.answering(answer(200))) as receiver:
+        for _ in range(3):
+            results = await asyncio.gather(*(send(sender, to(receiver.url)) for _ in range(5)))
+            assert all(result.is_success for result in results)
+    assert receiver.connection_count == 5
+
+
+async def test_the_next_address_is_tried_when_one_takes_no_connection() -> None:
+    async with (
+        served(lambda r: r.answering(answer(200))) as receiver,
+        WebhookSender(lookup=Names(["127.0.0.2", "::1", "127.0.0.1"])) as sender,
+    ):
+        assert (await send(sender, to(f"http://h.example:{receiver.port}/"))).is_success
+
+
+async def test_the_next_address_is_tried_when_tls_fails_at_one(authority: Authority) -> None:
+    context = authority.server_context("h.example")
+    async with served(lambda r: r.answering(answer(200)), tls=context) as good:
+        server = await asyncio.start_server(lambda r, w: w.close(), "127.0.0.2", good.port)
+        async with (
+            server,
+            WebhookSender(lookup=Names(["127.0.0.2", "127.0.0.1"]), ca_file=authority.ca_file) as sender,
+        ):
+            assert (await send(sender, to(f"https://h.example:{good.port}/"))).is_success
+
+
 async def test_an_old_connection_is_not_used_again() -> None:
     async with (
         served(lambda r: r.answering(answer(200))) as receiver,
@@ -347,9 +483,25 @@ async def test_a_proxy_of_the_environment_is_not_asked(
     assert proxy.connection_count == 0
 
 
-async def test_a_header_that_would_begin_another_is_not_sent(sender: WebhookSender) -> None:
+@pytest.mark.parametrize(
+    "header",
+    [
+        pytest.param(("X-A", "b\r\nX-Injected: c"), id="lines-in-value"),
+        pytest.param(("X-A", "b\nX-Injected: c"), id="line-in-value"),
+        pytest.param(("X-A: b\r\nX-Injected", "c"), id="lines-in-name"),
+        pytest.param(("X-A", "b\0c"), id="nul"),
+        pytest.param(("X A", "b"), id="blank-in-name"),
+        pytest.param(("", "b"), id="no-name"),
+        pytest.param(("transfer-Encoding", "chunked"), id="chunked"),
+        pytest.param(("Content-Length", "1"), id="length"),
+        pytest.param(("Connection", "close"), id="connection"),
+    ],
+)
+async def test_a_header_that_would_begin_another_or_frame_the_request_is_not_sent(
+    sender: WebhookSender, header: tuple[str, str]
+) -> None:
     async with served(lambda r: r.answering(answer(200))) as receiver:
-        result = await send(sender, to(receiver.url, headers={"X-A": "b\r\nX-Injected: c"}))
+        result = await send(sender, to(receiver.url, headers=dict([header])))
     assert (result.error, receiver.requests) == ("internal", [])
 
 
@@ -393,39 +545,40 @@ async def test_a_name_that_leads_inside_is_not_connected_to(answers: list[str]) 
     assert not any(text in result.reason for text in answers)
 
 
-def connector_to(url: str, kind: type[GuardedConnector] = GuardedConnector) -> GuardedConnector:
+def opener_to(url: str, kind: type[Opener] = Opener) -> Opener:
     guard = Guard(parse_target(url), ())
-    return kind(guard, Names(["127.0.0.1"]), lookup_s=1, age_s=1, idle_s=1, tls=tls_context(None))
+    return kind(
+        guard, Names(["127.0.0.1"]), tls=tls_context(None), connect_s=1, lookup_s=1, kept_bytes=16_384
+    )
 
 
 async def test_no_socket_is_made_for_a_refused_address_whoever_resolved_it() -> None:
-    async with (
-        served(lambda r: r.answering(answer(200))) as receiver,
-        ClientSession(connector=connector_to(receiver.url)) as session,
-    ):
-        current_trip.set(Trip())
+    async with served(lambda r: r.answering(answer(200))) as receiver:
         with pytest.raises(ForbiddenAddressError):
-            await session.post(receiver.url)  # a literal: aiohttp asks no resolver
+            await opener_to(receiver.url).connect([ip_address("127.0.0.1")])
     assert receiver.connection_count == 0
 
 
-class Careless(GuardedConnector):
-    """A connector whose sockets go anywhere."""
+class Careless(Opener):
+    """Opens sockets that go anywhere."""
 
     def _judged_socket(self, info: AddrInfoType) -> socket.socket:
         return socket.socket(info[0], info[1], info[2])
 
 
-async def test_nothing_is_written_to_a_peer_that_is_refused() -> None:
-    async with (
-        served(lambda r: r.answering(answer(200))) as receiver,
-        ClientSession(connector=connector_to(receiver.url, Careless)) as session,
-    ):
-        current_trip.set(Trip())
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_nothing_is_written_to_a_peer_that_is_refused(scheme: str) -> None:
+    seen = bytearray()
+
+    async def note(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        seen.extend(await reader.read())
+
+    async with served(lambda r: note) as receiver:
+        opener = opener_to(f"{scheme}://127.0.0.1:{receiver.port}/", Careless)
         with pytest.raises(ForbiddenAddressError):
-            await session.post(receiver.url)
+            await opener.connect([ip_address("127.0.0.1")])
         await asyncio.wait_for(receiver.is_ended.wait(), 5)
-    assert (receiver.connection_count, receiver.requests) == (1, [])
+    assert (receiver.connection_count, seen) == (1, b"")
 
 
 async def test_a_name_that_turns_private_after_it_was_checked_is_not_connected_to(
@@ -537,6 +690,34 @@ async def test_the_certificate_is_checked_for_the_name_in_the_url_not_for_the_ad
     authority: Authority,
 ) -> None:
     assert (await tls_result(authority, certificate="h.example", url_host="h.example")).is_success
+
+
+async def test_an_international_name_is_asked_for_in_ascii_and_kept_connections_are_used(
+    authority: Authority,
+) -> None:
+    asked = []
+    context = authority.server_context("xn--mnchen-3ya.example")
+    context.sni_callback = lambda _, name, __: asked.append(name)
+    async with (
+        served(lambda r: r.answering(answer(200)), tls=context) as receiver,
+        WebhookSender(lookup=Names(["127.0.0.1"]), ca_file=authority.ca_file) as sender,
+    ):
+        for _ in range(2):
+            assert (await send(sender, to(f"https://m\u00fcnchen.example:{receiver.port}/"))).is_success
+    assert asked == ["xn--mnchen-3ya.example"]
+    assert receiver.requests[1].headers["host"] == f"xn--mnchen-3ya.example:{receiver.port}"
+
+
+async def test_a_literal_of_ipv6_stands_in_brackets_in_host_and_without_in_the_certificate(
+    authority: Authority,
+) -> None:
+    context = authority.server_context("::1")
+    async with (
+        served(lambda r: r.answering(answer(200)), host="::1", tls=context) as receiver,
+        WebhookSender(ca_file=authority.ca_file) as sender,
+    ):
+        assert (await send(sender, to(f"https://[::1]:{receiver.port}/"))).is_success
+    assert receiver.requests[0].headers["host"] == f"[::1]:{receiver.port}"
 
 
 async def test_the_certificate_of_another_host_is_refused(authority: Authority) -> None:

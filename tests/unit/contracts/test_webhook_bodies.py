@@ -6,14 +6,17 @@ import hashlib
 import hmac
 import json
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import postloop_schemas
 from postloop.contracts.webhook import BODIES, WEBHOOK_MODELS
 from postloop.contracts.webhook_sources import notice_of_event
 from postloop.domain.errors import DataError
-from postloop.domain.webhook.bodies import MAX_BODY_BYTES, body_of
+from postloop.domain.webhook.bodies import MAX_BODY_BYTES, body_of, time_text
 from postloop.domain.webhook.event_types import TEST_TYPE, WEBHOOK_TYPES
 from postloop.domain.webhook.notice import webhook_id
 from tests.unit.contracts.webhooks import bodies, endpoint, event, notices
@@ -133,3 +136,10 @@ def test_the_id_of_a_webhook_follows_from_event_and_endpoint() -> None:
     assert webhook_id(event_id="b-1", endpoint_id="ep_1") == "msg_447e6ba6-b310-5624-8638-aeda227adf4e"
     ids = {webhook_id(event_id=e, endpoint_id=p) for e in ("a", "b") for p in ("1", "2")}
     assert len(ids) == 4
+
+
+@given(at_ms=st.integers(-62_135_596_800_000, 253_402_300_799_999))
+def test_times_are_rfc_3339_in_utc_to_the_millisecond(at_ms: int) -> None:
+    text = time_text(at_ms)
+    assert (len(text), text[-1]) == (24, "Z")
+    assert datetime.fromisoformat(text) == datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=at_ms)

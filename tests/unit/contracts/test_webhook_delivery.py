@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from postloop.contracts.webhook_delivery import (
     REMEMBER_DELAYED_MS,
@@ -13,9 +16,10 @@ from postloop.contracts.webhook_delivery import (
     deliveries_to_bytes,
     delivery_from_bytes,
     delivery_to_bytes,
+    fast_json,
 )
 from postloop.domain.errors import DataError
-from postloop.domain.webhook.bodies import body_of
+from postloop.domain.webhook.bodies import body_of, plain_json
 from postloop.domain.webhook.matching import Directory
 from tests.unit.contracts.webhooks import NOW_MS, endpoint, notices
 
@@ -47,3 +51,23 @@ def test_deliveries_come_back_from_the_topics_as_they_were() -> None:
 def test_bytes_that_are_no_deliveries_can_never_be_read() -> None:
     with pytest.raises(DataError, match="no deliveries"):
         deliveries_from_bytes(b'[{"webhook_id":1}]')
+
+
+texts = st.text(st.characters())  # surrogates among them
+values = st.recursive(
+    texts | st.integers() | st.booleans() | st.none(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(value=st.dictionaries(texts, values, max_size=4))
+def test_the_fast_encoder_writes_the_bytes_of_the_plain_one(value: dict[str, Any]) -> None:
+    assert fast_json(value) == plain_json(value)
+
+
+def test_no_body_depends_on_the_encoder() -> None:
+    to = endpoint()
+    for notice in notices():
+        for one in deliveries_of(notice, Directory([to]), now_ms=NOW_MS):
+            assert one.body.encode() == body_of(notice, to)

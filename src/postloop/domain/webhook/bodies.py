@@ -5,8 +5,9 @@ from __future__ import annotations
 import hmac
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 from postloop.domain.errors import DataError
@@ -26,9 +27,19 @@ _SHORTEST_QUOTED_CHARS: Final = 3
 _encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
+Encode = Callable[[Mapping[str, Any]], bytes]
 
-def body_of(notice: Notice, endpoint: Endpoint) -> bytes:
+
+def plain_json(value: Mapping[str, Any]) -> bytes:
+    """Return JSON without blanks in UTF-8; half a surrogate pair, which UTF-8 cannot hold, becomes a question mark."""
+    return _encode(value).encode("utf-8", "replace")
+
+
+def body_of(notice: Notice, endpoint: Endpoint, *, encode: Encode = plain_json) -> bytes:
     """Return the body that tells a notice to an endpoint: `{"type","timestamp","data":{...}}`, UTF-8.
+
+    Args:
+        encode: Must return what `plain_json` returns, in less time.
 
     Raises:
         DataError: `too_large`, it would have more than 256 kB.
@@ -48,7 +59,7 @@ def body_of(notice: Notice, endpoint: Endpoint) -> bytes:
         if name not in _NEVER and name not in data:
             quotes = is_hidden and name in _QUOTING
             data[name] = _without_recipient(str(value), notice.recipient) if quotes else value
-    body = _json({"type": notice.type, "timestamp": data["occurred_at"], "data": data})
+    body = encode({"type": notice.type, "timestamp": data["occurred_at"], "data": data})
     if len(body) > MAX_BODY_BYTES:
         raise DataError("too_large", "", f"a body has at most {MAX_BODY_BYTES} bytes: {len(body)}")
     return body
@@ -80,8 +91,13 @@ def masked(recipient: str) -> str:
 
 def time_text(at_ms: int) -> str:
     """Return milliseconds since 1970 as RFC 3339 in UTC."""
-    at = _EPOCH + timedelta(milliseconds=at_ms)
-    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    at_s, part_ms = divmod(at_ms, 1000)
+    return f"{_second_text(at_s)}.{part_ms:03d}Z"
+
+
+@lru_cache(maxsize=1_024)  # events come in the order of time, many of one second
+def _second_text(at_s: int) -> str:
+    return (_EPOCH + timedelta(seconds=at_s)).isoformat().removesuffix("+00:00")
 
 
 def _account_of(notice: Notice, endpoint: Endpoint) -> str | None:
@@ -105,7 +121,3 @@ def _without_recipient(text: str, recipient: str) -> str:
     if len(local) < _SHORTEST_QUOTED_CHARS:
         return hidden
     return re.sub(re.escape(local), "***", hidden, flags=re.IGNORECASE)
-
-
-def _json(value: Mapping[str, Any]) -> bytes:
-    return _encode(value).encode("utf-8", "replace")

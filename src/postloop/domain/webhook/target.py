@@ -59,11 +59,15 @@ class Target:
     literal: Address | None = None
 
     @property
+    def authority(self) -> str:
+        """Host and port as they stand in the URL and in the header Host: brackets around IPv6, no usual port."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.is_tls else 80) else f"{host}:{self.port}"
+
+    @property
     def url(self) -> str:
         """The one spelling of the URL."""
-        scheme, usual_port = ("https", 443) if self.is_tls else ("http", 80)
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{scheme}://{host}{'' if self.port == usual_port else f':{self.port}'}{self.path}"
+        return f"{'https' if self.is_tls else 'http'}://{self.authority}{self.path}"
 
     @property
     def origin(self) -> str:

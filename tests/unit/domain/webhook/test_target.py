@@ -85,6 +85,21 @@ def test_what_could_be_read_in_two_ways_is_refused(url: str, code: str) -> None:
     assert refused.value.field == "url"
 
 
+@pytest.mark.parametrize(
+    ("url", "authority"),
+    [
+        pytest.param("https://h.example:443/", "h.example", id="https"),
+        pytest.param("http://h.example:80/", "h.example", id="http"),
+        pytest.param("http://h.example:443/", "h.example:443", id="port-of-the-other"),
+        pytest.param("https://h.example:8443/", "h.example:8443", id="other-port"),
+        pytest.param("https://[2606:4700::1]/", "[2606:4700::1]", id="ipv6"),
+        pytest.param("https://[2606:4700::1]:8443/", "[2606:4700::1]:8443", id="ipv6-and-port"),
+    ],
+)
+def test_host_is_said_without_the_usual_port(url: str, authority: str) -> None:
+    assert parse_target(url).authority == authority
+
+
 def test_no_refusal_shows_the_url_that_may_hold_a_token() -> None:
     with pytest.raises(DataError) as refused:
         parse_target("https://user:hunter2@h.example/token-1#x")
