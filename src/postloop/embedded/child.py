@@ -32,6 +32,7 @@ class ChildSpec:
         needs: Names of children that must be ready before this one is started.
         restart_with: Names of children after whose end this one is restarted too.
         stop_s: How long it may take to end after SIGTERM. Seconds.
+        gives_way: Once everything is ready it has a lower priority than those that do not.
     """
 
     name: str
@@ -44,6 +45,7 @@ class ChildSpec:
     restart_with: tuple[str, ...] = ()
     ready_s: float = 60.0
     stop_s: float = 3.0
+    gives_way: bool = False
 
 
 class Child:

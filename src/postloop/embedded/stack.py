@@ -119,6 +119,7 @@ class Stack:
                 probe=lambda: broker_answers(self._settings, addresses.kafka_port),
                 prepare=lambda: asyncio.to_thread(self._create_topics),
                 stop_s=_STOP_S[BROKER],
+                gives_way=True,
             ),
             ChildSpec(
                 CLICKHOUSE,
@@ -128,6 +129,7 @@ class Stack:
                 environment=self._environment(RECORDER),
                 prepare=lambda: asyncio.to_thread(self._migrate),
                 stop_s=_STOP_S[CLICKHOUSE],
+                gives_way=True,
             ),
             *map(self._role, ROLES),
             self._api(),
@@ -145,6 +147,7 @@ class Stack:
             needs=(BROKER, CLICKHOUSE),
             restart_with=(BROKER,),
             stop_s=_STOP_S[name],
+            gives_way=True,
         )
 
     def _api(self) -> ChildSpec:

@@ -12,6 +12,7 @@ from typing import Final
 from postloop.adapters.errors import UnavailableError
 from postloop.domain.errors import PostloopError
 from postloop.embedded.child import Child, ChildSpec
+from postloop.embedded.priority import give_way
 
 FIRST_PAUSE_S: Final = 0.2
 LONGEST_PAUSE_S: Final = 15.0
@@ -57,6 +58,7 @@ class Supervisor:
         self._tasks: list[asyncio.Task[None]] = []
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._was_ready: set[str] = set()
+        self._has_started = False
         self._expected: set[str] = set()  # children that were told to end
         self.restarts = dict.fromkeys(self.children, 0)
 
@@ -80,6 +82,8 @@ class Supervisor:
         if self._failed.done():
             ready.cancel()
             self._failed.result()
+        self._has_started = True
+        self._tasks.append(asyncio.create_task(self._all_give_way()))
 
     async def wait_failed(self) -> None:
         """Wait for a failure that no restart can cure, and raise it."""
@@ -144,6 +148,8 @@ class Supervisor:
                 self._was_ready.add(name)
                 self._ready[name].set()
                 self._tell("ready", name, pid=child.pid)
+                if self._has_started:
+                    await self._give_way(child)
             elif child.is_running:
                 await child.kill()
                 return f"not ready after {child.spec.ready_s:g} s: {child.log.last_line()}"
@@ -157,6 +163,15 @@ class Supervisor:
     async def _prepare(self, spec: ChildSpec) -> None:
         if spec.prepare is not None:
             await spec.prepare()
+
+    async def _all_give_way(self) -> None:
+        for child in self.children.values():
+            await self._give_way(child)
+
+    async def _give_way(self, child: Child) -> None:
+        """Lower the priority of a child that gives way; not before all are ready, for somebody waits for that."""
+        if child.spec.gives_way and child.pid is not None:
+            await give_way(child.pid)
 
     async def _wait_all_ready(self) -> None:
         for event in self._ready.values():

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from postloop.adapters.errors import RefusedError, UnavailableError
 from postloop.embedded.child import ChildSpec
+from postloop.embedded.priority import NICE
 from postloop.embedded.supervisor import LONGEST_PAUSE_S, Change, StartError, Supervisor, pause_after
 
 STAYS = "import signal; signal.pause()"
@@ -237,6 +238,7 @@ PARENT = """
 import asyncio, sys
 from pathlib import Path
 from postloop.embedded.child import ChildSpec
+from postloop.embedded.priority import NICE
 from postloop.embedded.supervisor import Supervisor
 
 async def yes():
@@ -288,3 +290,30 @@ def test_where_the_kernel_does_not_tell_a_guard_ends_the_child_at_the_end_of_its
     assert guard.stdout.readline() == b"up\n"
     guard.stdin.close()
     assert guard.wait(timeout=5) == 128 + signal.SIGKILL
+
+
+async def test_who_gives_way_does_so_once_all_are_ready_and_after_a_restart(
+    supervise: Callable[..., tuple[Supervisor, Log]], child: Callable[..., ChildSpec]
+) -> None:
+    may_be_ready = asyncio.Event()
+
+    async def late() -> bool:
+        return may_be_ready.is_set()
+
+    def niceness(name: str) -> int:
+        pid = supervisor.children[name].pid
+        return 0 if pid is None else os.getpriority(os.PRIO_PROCESS, pid)
+
+    supervisor, log = supervise(child("humble", gives_way=True), child("proud", probe=late))
+    starting = asyncio.create_task(supervisor.start())
+    await until(lambda: supervisor.is_ready("humble"))
+    assert niceness("humble") == os.getpriority(os.PRIO_PROCESS, 0)
+    may_be_ready.set()
+    await starting
+    await until(lambda: niceness("humble") == NICE)
+    await supervisor.restart("humble", "a test")
+    await until(lambda: log.of("humble").count("ready") == 2)
+    await until(lambda: niceness("humble") == NICE)
+    assert niceness("proud") == os.getpriority(os.PRIO_PROCESS, 0)
+    group = Path(f"/proc/{supervisor.children['humble'].pid}/autogroup")
+    await until(lambda: not group.exists() or group.read_text().endswith(f"nice {NICE}\n"))
