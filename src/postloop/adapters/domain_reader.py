@@ -208,10 +208,11 @@ class DomainReader:
             row[:2]: row[2:]
             for row in self._rows(self._pool_query("domain", _ONE), account_id, sender_domain)
         }
-        mine = f"ip_pool IN (SELECT ip_pool FROM {self._hours} WHERE cube = 'domain' AND {_ONE})"
-        whole = {
-            row[:2]: row[2:] for row in self._rows(self._pool_query("pool", mine), account_id, sender_domain)
-        }
+        if not own:
+            return []
+        used = self._pool_query("pool", "ip_pool IN {pools:Array(String)}")
+        pools = sorted({pool for pool, _ in own})
+        whole = {row[:2]: row[2:] for row in self._rows(used, account_id, sender_domain, pools=pools)}
         return [
             PoolChange(
                 place[0],
