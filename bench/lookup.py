@@ -128,10 +128,8 @@ def looks(
         questions: list[Callable[[], object]] = [
             lambda: reputation.evidence_of(*pair, as_of=now + RUNNING),
             lambda: reputation.current(pair[1], account_id=pair[0]),
-            lambda: domains.opens(*pair),
-            lambda: domains.pools(*pair),
             lambda: domains.latencies(*pair),
-            lambda: domains.series(*pair, now=now),
+            lambda: domains.past(*pair, now=now),
         ]
         for answer in [threads.submit(question) for question in questions]:
             answer.result()
@@ -143,10 +141,9 @@ def looks(
     yield "messages to a recipient, account", lambda n: lookup.sent_to(one(n)[1], asker(one(n)[2]))
     yield "domain page", domain_page
     yield "domain: evidence", lambda n: reputation.evidence_of(*one(n)[2:], as_of=datetime.now(UTC) + RUNNING)
-    yield "domain: opens", lambda n: domains.opens(*one(n)[2:])
     yield "domain: pools", lambda n: domains.pools(*one(n)[2:])
     yield "domain: delivery times", lambda n: domains.latencies(*one(n)[2:])
-    yield "domain: series", lambda n: domains.series(*one(n)[2:], now=datetime.now(UTC))
+    yield "domain: opens and series", lambda n: domains.past(*one(n)[2:], now=datetime.now(UTC))
     yield (
         "domain: parts and level",
         lambda n: read_parts(reputation, Subject(*one(n)[2:]), now=datetime.now(UTC)),

@@ -83,14 +83,15 @@ def read_health(
     """Return everything about a pair, one question after the other. Blocks."""
     subject, evidence, current = standing
     pair = (subject.account_id, subject.sender_domain)
+    past = reader.past(*pair, now=now)
     return Health(
         subject=subject,
         evidence=evidence,
         current=current,
-        opens=reader.opens(*pair),
+        opens=past.opens,
         pools=reader.pools(*pair),
         latencies=reader.latencies(*pair),
-        series=reader.series(*pair, now=now),
+        series=past.series,
         open_days=reader.open_days(*pair),
         **read_parts(reputation, subject, now=now),
     )

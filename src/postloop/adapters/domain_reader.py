@@ -21,6 +21,7 @@ from postloop.settings import Settings
 OPEN_DAYS: Final = 56
 OPEN_SAMPLE: Final = 200_000
 """Messages of a history of opens, from how many on a share of them is taken."""
+_OPENS: Final = timedelta(days=30)
 SERIES: Final = {"hour": (timedelta(hours=1), 48), "day": (timedelta(days=1), 30)}
 """Length and number of the points of each series."""
 _SERIES_SUMS: Final = (
@@ -82,6 +83,14 @@ class PoolChange:
     change: Change
 
 
+@dataclass(frozen=True, slots=True)
+class Past:
+    """Opens of 30 days by class of mail, and the last hours and days, without a gap, the oldest first: `SERIES`."""
+
+    opens: list[OpenCounts]
+    series: dict[str, list[Point]]
+
+
 class DomainReader:
     """Reads what there is about one pair of account and sender domain. Every method blocks.
 
@@ -96,26 +105,8 @@ class DomainReader:
         layout = layout_of(settings)
         self._hours, self._events = layout.readable("rollup_hour"), layout.readable("events")
         self._opens = partial(view_select, "v_open_rate", parts=parts(), layout=layout)
+        self._past = _past_query(self._hours)
         self._latency = view_select("v_delivery_latency", "24h", parts=parts(), layout=layout)
-
-    def opens(self, account_id: str, sender_domain: str) -> list[OpenCounts]:
-        """Return opens of 30 days by class of mail."""
-        query = (
-            "SELECT mail_class, delivered_count, human_open_count, "
-            "toUInt64(round(ifNull(raw_open_rate, 0) * delivered_count)), "
-            "toUInt64(round(ifNull(blind_rate, 0) * delivered_count)) "
-            f"FROM ({self._opens('30d')}) WHERE {_ONE} AND delivered_count > 0 ORDER BY mail_class"
-        )
-        return [
-            OpenCounts(
-                mail_class=row[0],
-                delivered_count=row[1],
-                human_count=row[2],
-                raw_count=row[3],
-                blind_count=row[4],
-            )
-            for row in self._rows(query, account_id, sender_domain)
-        ]
 
     def open_rates(self, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], float]:
         """Return the open rate of 7 days over all classes of mail of (account, sender domain); less than `pairs`.
@@ -146,27 +137,28 @@ class DomainReader:
         rows = self._rows(query, account_id, sender_domain)
         return [Latency(**dict(zip(names, row, strict=True))) for row in rows]
 
-    def series(self, account_id: str, sender_domain: str, *, now: datetime) -> dict[str, list[Point]]:
-        """Return the last hours and days up to now, each without a gap, the oldest first; see `SERIES`."""
+    def past(self, account_id: str, sender_domain: str, *, now: datetime) -> Past:
+        """Return opens of the last 30 whole days by hours, and the series up to now; both in one query.
+
+        Opens are what `v_open_rate_at` says of this moment.
+        """
         places = {name: _places(name, now) for name in SERIES}
-        sums = ", ".join(f"toUInt64(greatest(sum(r.{column}), 0))" for column in _SERIES_SUMS)
-        query = (
-            "SELECT toUnixTimestamp(toStartOfDay(bucket)) AS day, "
-            "if(bucket >= toDateTime({hour:UInt32}, 'UTC'), toUnixTimestamp(bucket), 0) AS hour, grouping(hour) = 0, "
-            f"{sums}, uniqCombined64Merge(r.human_opens) FROM {self._hours} AS r WHERE cube = 'domain' AND {_ONE} "
-            "AND bucket >= toDateTime({day:UInt32}, 'UTC') "
-            "AND toMonday(bucket) >= toMonday(toDateTime({day:UInt32}, 'UTC')) "
-            "GROUP BY GROUPING SETS ((day), (hour))"
-        )
+        end = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
         begin = {name: int(found[0].timestamp()) for name, found in places.items()}
-        found = {
-            ("hour", hour) if is_hour else ("day", day): counts
-            for day, hour, is_hour, *counts in self._rows(query, account_id, sender_domain, **begin)
-        }
-        return {
-            name: [Point(at, *found.get((name, int(at.timestamp())), ())) for at in places[name]]
-            for name in SERIES
-        }
+        said = {**begin, "opens_begin": int((end - _OPENS).timestamp()), "opens_end": int(end.timestamp())}
+        series, opens = {}, []
+        for kind, at, mail_class, *counts in self._rows(self._past, account_id, sender_domain, **said):
+            if kind == "class":
+                opens.append(_open_counts(mail_class, *counts[len(_SERIES_SUMS) + 1 :]))
+            else:
+                series[kind, at] = counts[: len(_SERIES_SUMS) + 1]
+        return Past(
+            opens=sorted((one for one in opens if one.delivered_count), key=lambda one: one.mail_class),
+            series={
+                name: [Point(at, *series.get((name, int(at.timestamp())), ())) for at in places[name]]
+                for name in SERIES
+            },
+        )
 
     def open_days(self, account_id: str, sender_domain: str) -> list[OpenDay]:
         """Return by the day of sending (UTC) what became of notifications, the days whose opens have come in.
@@ -238,6 +230,49 @@ class DomainReader:
     def _rows(self, query: str, account_id: str, sender_domain: str, **more: Any) -> list[tuple[Any, ...]]:
         said = {"account": account_id, "domain": sender_domain, **more}
         return rows_of(self._client, query, said, where=self._where, **_SMALL)
+
+
+def _past_query(hours: str) -> str:
+    """Return the query for rows of a kind (hour, day, class), their moment or class, and the counts of all kinds.
+
+    What belongs to one kind only is counted for the others too: that costs less than another query.
+    """
+    opens = (
+        "bucket >= toDateTime({opens_begin:UInt32}, 'UTC') AND bucket < toDateTime({opens_end:UInt32}, 'UTC')"
+    )
+    apple = f"mailbox_provider = 'apple' AND {opens}"
+    begin = "toDateTime(least({day:UInt32}, {opens_begin:UInt32}), 'UTC')"
+    columns = [
+        "multiIf(grouping(hour) = 0, 'hour', grouping(day) = 0, 'day', 'class')",
+        "if(grouping(hour) = 0, hour, day)",
+        "class",
+        *(f"toUInt64(greatest(sum(r.{column}), 0))" for column in _SERIES_SUMS),
+        "uniqCombined64Merge(r.human_opens)",
+        f"toUInt64(greatest(sumIf(r.delivered_count, {opens}), 0))",
+        f"uniqCombined64MergeIf(r.human_opens, {opens})",
+        f"uniqCombined64MergeIf(r.opens, {opens})",
+        f"toUInt64(greatest(sumIf(r.delivered_count, {apple}), 0))",
+        f"uniqCombined64MergeIf(r.human_opens, {apple})",
+    ]
+    return (
+        f"WITH toUnixTimestamp(toStartOfDay(bucket)) AS day, toString(mail_class) AS class, "
+        "if(bucket >= toDateTime({hour:UInt32}, 'UTC'), toUnixTimestamp(bucket), 0) AS hour "
+        f"SELECT {', '.join(columns)} FROM {hours} AS r WHERE cube = 'domain' AND {_ONE} "
+        f"AND bucket >= {begin} AND toMonday(bucket) >= toMonday({begin}) "
+        "GROUP BY GROUPING SETS ((day), (hour), (class))"
+    )
+
+
+def _open_counts(
+    mail_class: Any, delivered: int, human: int, opened: int, apple_delivered: int, apple_human: int
+) -> OpenCounts:
+    return OpenCounts(
+        mail_class=mail_class,
+        delivered_count=delivered,
+        human_count=human,
+        raw_count=min(opened, delivered),
+        blind_count=min(max(apple_delivered - apple_human, 0), delivered),
+    )
 
 
 def _places(name: str, now: datetime) -> list[datetime]:

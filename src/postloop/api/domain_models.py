@@ -191,7 +191,9 @@ class DomainHealth(_Answer):
     )
     tencent: TencentAnswer | None = Field(description="null as above, or there was no mail on any whole day")
     opens: list[OpenAnswer]
-    pools: list[PoolAnswer]
+    pools: list[PoolAnswer] | None = Field(
+        description="How its IP pools changed as a whole, for operators; null as above"
+    )
     delivery_time: list[LatencyAnswer]
     days: list[DayAnswer]
     series: dict[str, list[PointAnswer]] = Field(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 from clickhouse_connect.driver.client import Client
 from fastapi import APIRouter, Path, Query
@@ -34,6 +35,7 @@ from postloop.domain.errors import DataError
 router = APIRouter(tags=["domains"], responses=WITH_KEY)
 
 MAX_DOMAINS: Final = 200
+T = TypeVar("T")
 # An operator's answer about a domain that many accounts send from; account_id asks for any other.
 _MAX_ACCOUNTS: Final = 10
 # All parts of so many accounts are asked for at once: each is five questions, and more than 60 of all requests may not
@@ -101,7 +103,8 @@ async def show_domain(
     parts: Annotated[
         bool,
         Query(
-            description="Also the verdicts by mailbox provider and IP pool, and Tencent's level: takes longer."
+            description="Also the verdicts by mailbox provider and IP pool, how its IP pools changed as a whole (for "
+            "operators), and Tencent's level: takes longer."
         ),
     ] = False,
 ) -> DomainAnswer:
@@ -124,7 +127,7 @@ async def show_domain(
         rests = [own]
     if not found:
         raise Problem(404, "not_found", "Nothing was sent from this domain in the last 30 days.")
-    unasked = {} if parts else dict.fromkeys(("mailbox_providers", "ip_pools", "tencent"))
+    unasked = {} if parts else dict.fromkeys(("mailbox_providers", "ip_pools", "pools", "tencent"))
     return DomainAnswer(
         sender_domain=sender_domain,
         accounts=[
@@ -159,24 +162,25 @@ async def _rest(
     each pool it is.
     """
     pair = subject.account_id, subject.sender_domain
-    names = ["opens", "latencies"] + (["pools"] if caller.account_id is None else [])
 
-    async def ask(name: str) -> Any:
-        return await api.warehouse.ask(
-            lambda client: getattr(DomainReader(client, api.settings), name)(*pair)
-        )
+    async def ask(question: Callable[[DomainReader], T]) -> T:
+        return await api.warehouse.ask(lambda client: question(DomainReader(client, api.settings)))
 
     async def by_part() -> dict[str, Any]:
         if not with_parts:
-            return {}
-        return await api.warehouse.ask(lambda client: read_parts(_reputation(client, api), subject, now=now))
+            return {"pools": []}
+        parts, pools = await asyncio.gather(
+            api.warehouse.ask(lambda client: read_parts(_reputation(client, api), subject, now=now)),
+            ask(lambda reader: reader.pools(*pair) if caller.account_id is None else []),
+        )
+        return {**parts, "pools": pools}
 
-    parts, series, *others = await asyncio.gather(
+    parts, past, latencies = await asyncio.gather(
         by_part(),
-        api.warehouse.ask(lambda client: DomainReader(client, api.settings).series(*pair, now=now)),
-        *map(ask, names),
+        ask(lambda reader: reader.past(*pair, now=now)),
+        ask(lambda reader: reader.latencies(*pair)),
     )
-    return {"series": series, "pools": [], **parts, **dict(zip(names, others, strict=True))}
+    return {"opens": past.opens, "series": past.series, "latencies": latencies, **parts}
 
 
 def _reputation(client: Client, api: Api) -> ReputationReader:
