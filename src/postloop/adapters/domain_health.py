@@ -55,9 +55,9 @@ class Health:
     evidence: Evidence
     current: CurrentRow | None
     opens: Sequence[OpenCounts]
-    pools: Sequence[PoolChange]
     latencies: Sequence[Latency]
     series: Mapping[str, Sequence[Point]]
+    pools: Sequence[PoolChange] = ()
     providers: Sequence[Part] = ()
     ip_pools: Sequence[Part] = ()
     tencent: TencentView | None = None
@@ -118,7 +118,6 @@ def read_whole(reputation: ReputationReader, sender_domain: str, *, now: datetim
         evidence=reputation.of_everybody(sender_domain, as_of=now + RUNNING),
         current=None,
         opens=(),
-        pools=(),
         latencies=(),
         series={},
     )

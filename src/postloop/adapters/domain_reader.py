@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any, Final
 
 from clickhouse_connect.driver.client import Client
@@ -104,7 +103,7 @@ class DomainReader:
         self._where = f"ClickHouse at {settings.clickhouse_url}"
         layout = layout_of(settings)
         self._hours, self._events = layout.readable("rollup_hour"), layout.readable("events")
-        self._opens = partial(view_select, "v_open_rate", parts=parts(), layout=layout)
+        self._opens = view_select("v_open_rate", "7d", parts=parts(), layout=layout)
         self._past = _past_query(self._hours)
         self._latency = view_select("v_delivery_latency", "24h", parts=parts(), layout=layout)
 
@@ -117,7 +116,7 @@ class DomainReader:
             return {}
         query = (
             "SELECT account_id, sender_domain, least(1., sum(human_open_count) / sum(delivered_count)) "
-            f"FROM ({self._opens('7d')}) WHERE account_id IN {{accounts:Array(String)}} "
+            f"FROM ({self._opens}) WHERE account_id IN {{accounts:Array(String)}} "
             "AND sender_domain IN {domains:Array(String)} "
             "GROUP BY account_id, sender_domain HAVING sum(delivered_count) > 0"
         )

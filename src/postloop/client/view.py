@@ -105,14 +105,12 @@ class BlockView:
         return [self._entry(sender_domain, recipient, limit) for sender_domain, recipient in pairs]
 
     def _entry(self, sender_domain: str, recipient: str, limit: int) -> BlockedBy | None:
-        find = self._table.find
         for name in self._names(recipient):
-            key = hash((GLOBAL, name)) or 1
-            if (value := find(key)) > limit:
-                return self._unpacked(GLOBAL, key, value)
-            key = hash((sender_domain, name)) or 1
-            if (value := find(key)) > limit:
-                return self._unpacked(sender_domain, key, value)
+            for scope in (GLOBAL, sender_domain):
+                key = _key(scope, name)
+                value = self._table.find(key)
+                if value > limit:
+                    return self._unpacked(scope, key, value)
         return None
 
     def has_any_in_force(self, *, now_ms: int) -> bool:

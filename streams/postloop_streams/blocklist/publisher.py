@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import faust
@@ -73,9 +73,7 @@ class Publisher:
         if work.to_all:
             value = signals_to_bytes(work.to_all)
             await self.send_to_partitions(self._signals, [(n, value) for n in range(self.partitions)])
-        await publish_many(
-            self._app, [self._change(partition, item.key, item.value) for item in work.items.values()]
-        )
+        await publish_many(self._app, self._changes(partition, work.items.values()))
 
     async def fill(self, partition: int, outgoing: Sequence[Outgoing], items: Sequence[Item]) -> None:
         """Publish records, and then items to the changelog as what came from ClickHouse.
@@ -87,8 +85,7 @@ class Publisher:
 
     async def _fill(self, partition: int, outgoing: Sequence[Outgoing], items: Sequence[Item]) -> None:
         await self.send(outgoing)
-        changes = [self._change(partition, item.key, item.value) for item in items]
-        await publish_many(self._app, [change._replace(headers=(RESTORED_HEADER,)) for change in changes])
+        await publish_many(self._app, self._changes(partition, items, RESTORED_HEADER))
 
     async def send(self, records: Sequence[Outgoing]) -> None:
         """Publish records by their keys, in order; return when all are acknowledged."""
@@ -108,11 +105,14 @@ class Publisher:
 
     async def write_changelog(self, partition: int, key: str, value: bytes | None) -> int:
         """Append one record to the changelog and return its offset."""
-        (answer,) = await publish(self._app, [self._change(partition, key, value)])
+        (answer,) = await publish(self._app, self._changes(partition, [Item(key, value)]))
         return int(answer.offset)
 
-    def _change(self, partition: int, key: str, value: bytes | None) -> ToPublish:
-        return ToPublish(self._changelog, key_of(key), value, partition)
+    def _changes(
+        self, partition: int, items: Iterable[Item], *headers: tuple[str, bytes]
+    ) -> Iterator[ToPublish]:
+        for item in items:
+            yield ToPublish(self._changelog, key_of(item.key), item.value, partition, headers)
 
     async def patiently(self, attempt: Callable[[], Any]) -> Any:
         """Try until it succeeds; return what the attempt returned.

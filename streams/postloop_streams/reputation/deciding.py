@@ -55,6 +55,12 @@ class Decisions:
     current: list[CurrentRow] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
 
+    def add(self, change: ReputationChangeV1) -> None:
+        """Store a change, and tell it unless it is about one pool."""
+        if not isinstance(change, PoolChangeV1):
+            self.changes.append(change)
+        self.logged.append(logged(change))
+
 
 def decide(
     store: PartitionStore,
@@ -86,9 +92,7 @@ def decide(
             continue
         for change in changes:
             event = _event(subject, change)
-            if not subject.ip_pool:
-                decisions.changes.append(event)
-            decisions.logged.append(logged(event))
+            decisions.add(event)
             decisions.intents.append(Item(key, kept_to_bytes(new, event)))
         kept = kept_to_bytes(new)
         decisions.current.append(_current(subject, evidence, shown, policy, kept=kept))
@@ -106,9 +110,7 @@ def left_over(store: PartitionStore, *, prefix: str, limit: int) -> Decisions:
         for key, value in page:
             state, event = kept_from_bytes(value)
             if event is not None:
-                if not isinstance(event, PoolChangeV1):
-                    decisions.changes.append(event)
-                decisions.logged.append(logged(event))
+                decisions.add(event)
                 # As if it was last looked at long ago: the next look stores the row of what is known now.
                 decisions.items.append(Item(key, kept_to_bytes(replace(state, at_ms=0))))
     return decisions

@@ -20,7 +20,7 @@ from postloop.adapters.domain_health import (
     standings,
     summary,
 )
-from postloop.adapters.domain_reader import DomainReader
+from postloop.adapters.domain_reader import DomainReader, PoolChange
 from postloop.adapters.reputation_store import ListPlace, ReputationReader, Subject
 from postloop.api.caller import Asking, Caller
 from postloop.api.domain_models import DomainAnswer, DomainHealth, DomainPage, DomainSummary
@@ -34,12 +34,13 @@ from postloop.domain.errors import DataError
 
 router = APIRouter(tags=["domains"], responses=WITH_KEY)
 
-MAX_DOMAINS: Final = 200
 T = TypeVar("T")
+
+MAX_DOMAINS: Final = 200
 # An operator's answer about a domain that many accounts send from; account_id asks for any other.
 _MAX_ACCOUNTS: Final = 10
-# All parts of so many accounts are asked for at once: each is five questions, and more than 60 of all requests may not
-# wait for ClickHouse.
+# Everything about so many accounts is asked for at once: each is four questions at most, and more than 60 of all
+# requests may not wait for ClickHouse.
 _AT_ONCE: Final = 5
 
 
@@ -168,19 +169,21 @@ async def _rest(
 
     async def by_part() -> dict[str, Any]:
         if not with_parts:
-            return {"pools": []}
-        parts, pools = await asyncio.gather(
-            api.warehouse.ask(lambda client: read_parts(_reputation(client, api), subject, now=now)),
-            ask(lambda reader: reader.pools(*pair) if caller.account_id is None else []),
-        )
-        return {**parts, "pools": pools}
+            return {}
+        return await api.warehouse.ask(lambda client: read_parts(_reputation(client, api), subject, now=now))
 
-    parts, past, latencies = await asyncio.gather(
+    async def pools() -> list[PoolChange]:
+        return (
+            await ask(lambda reader: reader.pools(*pair)) if with_parts and caller.account_id is None else []
+        )
+
+    parts, changes, past, latencies = await asyncio.gather(
         by_part(),
+        pools(),
         ask(lambda reader: reader.past(*pair, now=now)),
         ask(lambda reader: reader.latencies(*pair)),
     )
-    return {"opens": past.opens, "series": past.series, "latencies": latencies, **parts}
+    return {"opens": past.opens, "series": past.series, "latencies": latencies, "pools": changes, **parts}
 
 
 def _reputation(client: Client, api: Api) -> ReputationReader:
