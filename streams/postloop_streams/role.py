@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,8 @@ from postloop_streams.assignments import end_at_once
 from postloop_streams.transport import BatchTopic, Lease, RecordBatch, ack, commit_stored
 
 _WATCH_EVERY_S: Final = 1.0
+# For how long a role that is told to stop lets an assignment under way end. It asks the broker one thing.
+_ASSIGNING_S: Final = 5.0
 
 Take = Callable[[RecordBatch, Callable[[], Any]], Awaitable[None]]
 """Takes a batch in; calls the second argument once its effect is stored."""
@@ -56,6 +59,8 @@ class Role:
         self._directory = TemporaryDirectory(prefix=f"postloop-{name}-")
         self.app = create_app(settings, role=name, data_dir=Path(self._directory.name))
         self._was_assigned = False
+        self._is_stopping = False
+        self._assigning = asyncio.Lock()
         self.app.on_partitions_assigned.connect(self._on_assigned, weak=False)
         self.app.on_partitions_revoked.connect(self._on_revoked, weak=False)
         self.app.on_before_shutdown.connect(self._on_shutdown, weak=False)
@@ -119,10 +124,13 @@ class Role:
     # -- what Faust calls ------------------------------------------------------------------------------------------
 
     async def _on_assigned(self, sender: Any, assigned: set[TP], **_: Any) -> None:
-        self._was_assigned = True
-        self.lease.watch(self.app.consumer)
-        self.health.set("kafka", True)
-        await self.assigned(self.app.consumer_generation_id, assigned)
+        async with self._assigning:
+            if self._is_stopping:
+                return
+            self._was_assigned = True
+            self.lease.watch(self.app.consumer)
+            self.health.set("kafka", True)
+            await self.assigned(self.app.consumer_generation_id, assigned)
 
     async def _on_revoked(self, sender: Any, revoked: set[TP], **_: Any) -> None:
         self.health.set("kafka", False, "rebalancing")
@@ -130,6 +138,10 @@ class Role:
         await commit_stored(self.app.consumer)
 
     async def _on_shutdown(self, sender: Any, **_: Any) -> None:
+        self._is_stopping = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_ASSIGNING_S), self._assigning:
+                pass
         await self.stopping()
         await self.revoked()
         if self._was_assigned:
@@ -139,6 +151,8 @@ class Role:
 
     async def _serve_health(self) -> None:
         await self._health_server.start()
+        if self._is_stopping:  # Faust starts what it had begun to start
+            return
         self.started()
         self.log.info("health_serving", port=self._health_server.port)
 

@@ -38,6 +38,7 @@ FETCH_MAX_WAIT_MS: Final = 100
 # A worker that catches up holds one answer of each broker; aiokafka would allow 50 MB.
 FETCH_MAX_BYTES: Final = 8 << 20
 _SEEK_PAUSE_S: Final = 0.2
+_THREAD_STARTS_S: Final = 0.01
 _COMMIT_ATTEMPTS: Final = 5
 # Records given to ordinary agents between two turns of the event loop.
 _RECORDS_PER_TURN: Final = 100
@@ -155,6 +156,11 @@ def _resume(coroutine: Coroutine[Any, Any, None], pending: Any) -> Generator[Any
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     """Faust's consumer thread with a shorter fetch wait and smaller answers, which notes when it joined its group.
 
+    It ends when it is told to at any moment. Faust's own hangs when that is between the start of the thread and its
+    first step (the thread is left running), or while partitions are assigned (the handler asks the thread something
+    whose queue is closed, the thread waits for the handler: a minute), and it closes its connections from another
+    event loop when partitions come after the stop, without leaving the group.
+
     Attributes:
         joined_at_s: When the request was sent that the broker answered with the present assignment; monotonic
             seconds, None before the first one.
@@ -176,6 +182,21 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             return response
 
         coordinator._send_req = noting
+
+    async def stop(self) -> None:
+        """Stop the thread; one that was just started runs first."""
+        while self._thread_started.is_set() and not (self._started.is_set() or self.should_stop):
+            await asyncio.sleep(_THREAD_STARTS_S)
+        await super().stop()
+
+    async def on_thread_stop(self) -> None:
+        """Leave the group while calls are still answered: a rebalance under way may need them to end."""
+        if self._consumer is not None:
+            await self._consumer.stop()
+        await super().on_thread_stop()
+
+    def close(self) -> None:
+        """Do nothing: the thread closes its consumer itself."""
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Look whether a partition stands still, once it has a position.

@@ -15,6 +15,7 @@ from tests.integration.servers import Postloop, clickhouse, command_line
 from tests.support.brokers import Broker
 from tests.support.ports import free_port
 from tests.support.processes import python_module, wait_until
+from tests.support.stopping_worker import MOMENTS
 
 __all__ = ["clickhouse", "command_line"]
 
@@ -84,24 +85,41 @@ def test_a_health_port_that_is_taken(
     assert said(done) == [f"error: port {port} on 127.0.0.1 is taken: set POSTLOOP_HEALTH_PORT to a free one"]
 
 
-@pytest.mark.parametrize("after_s", [0.0, 0.4])
-def test_a_worker_that_is_told_to_stop_while_it_starts_ends(
-    broker: Broker, clickhouse: str, topic_prefix: str, tmp_path: Path, after_s: float
-) -> None:
+@pytest.fixture
+def starting(broker: Broker, clickhouse: str, topic_prefix: str) -> dict[str, str]:
+    """Return the environment of a worker whose topics and tables exist."""
     values = {"kafka_brokers": broker.bootstrap, "clickhouse_url": clickhouse, "topic_prefix": topic_prefix}
     settings = Settings(**values)  # type: ignore[arg-type]
     topic_admin.create_topics(settings)
     migrations.apply(connect(settings), settings)
     # Who is told to stop while joining the group hears the broker out first: half a session on the embedded one.
     values |= {"health_port": "0", "session_timeout": "6s", "insert_timeout": "4s"}
-    env = {f"POSTLOOP_{name.upper()}": value for name, value in values.items()}
+    return {f"POSTLOOP_{name.upper()}": value for name, value in values.items()}
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.4])
+def test_a_worker_that_is_told_to_stop_while_it_starts_ends(
+    starting: dict[str, str], tmp_path: Path, after_s: float
+) -> None:
     log = tmp_path / "recorder.log"
-    with python_module("postloop_streams", "recorder", log_path=log, env=env) as process:
+    with python_module("postloop_streams", "recorder", log_path=log, env=starting) as process:
         wait_until(
             lambda: "worker_starting" in log.read_text(), timeout_s=30, what="it starts", process=process
         )
         time.sleep(after_s)
         assert process.terminate(timeout_s=30) == 0
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_worker_that_is_told_to_stop_at_a_moment_of_its_start_ends(
+    starting: dict[str, str], tmp_path: Path, moment: str
+) -> None:
+    log = tmp_path / "recorder.log"
+    arguments = ("tests.support.stopping_worker", moment, "recorder")
+    with python_module(*arguments, log_path=log, env=starting) as process:
+        assert process.wait(timeout_s=45) == 0
+    assert "recorder_drained" in log.read_text()
+    assert "error" not in log.read_text()
 
 
 def test_a_setting_that_is_none(worker: Worker) -> None:
