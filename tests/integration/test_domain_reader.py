@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -99,6 +100,34 @@ def test_series_are_counted_by_hours_and_days_without_a_gap(reader: DomainReader
                 if row["outcome"] == kind
             )
             assert [getattr(point, column) for point in points] == [expected[point.at] for point in points]
+
+
+def test_delivery_times_are_those_of_the_view(database: Database, reader: DomainReader) -> None:
+    who = ("acme", "times.example")
+    mix, now = random.Random(7), datetime.now(UTC)
+    ages = [timedelta(minutes=5), timedelta(hours=20), timedelta(hours=25)]
+    database.insert(
+        event(
+            "delivered",
+            at := now - mix.choice(ages),
+            account_id=who[0],
+            sender_domain=who[1],
+            mailbox_provider=mix.choice(["gmail", "gmail", "apple"]),
+            sent_at=at - timedelta(milliseconds=int(mix.lognormvariate(8, 3))),
+        )
+        for _ in range(400)
+    )
+    told = database.query(
+        "SELECT mailbox_provider, delivered_count, p50_s, p95_s, delayed_rate FROM v_delivery_latency "
+        "WHERE `window` = '24h' AND account_id = {account:String} AND sender_domain = {domain:String} "
+        "ORDER BY delivered_count DESC",
+        account=who[0],
+        domain=who[1],
+    )
+    found = [asdict(one) for one in reader.latencies(*who)]
+    assert [one["mailbox_provider"] for one in found] == ["gmail", "apple"]
+    assert found == [pytest.approx(row) for row in told]
+    assert all(0 < one["delayed_rate"] < 1 for one in found)
 
 
 def test_nobody_has_no_opens_and_empty_series(reader: DomainReader) -> None:

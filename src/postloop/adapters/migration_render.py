@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from postloop.adapters.view_windows import WINDOWS, Window
+from postloop.adapters.view_windows import NOW, WINDOWS, Window, window_of
 from postloop.domain.errors import PostloopError
 
 # Windows of deduplication: inserts are counted over all partitions, so the window is far above the number of
@@ -37,7 +37,6 @@ _PLAIN_PARTS: Final = ("pool_sums", "verdict_columns", "bounce_dimensions", "coh
 # What the rollups counted since each migration that changed it, and count now.
 _ROLLUP_SELECTS: Final = ("rollup_select", "rollup_select_v2", "rollup_select_v3")
 _CURRENT_SELECT: Final = _ROLLUP_SELECTS[-1]
-_NOW: Final = "now64(3, 'UTC')"
 _AS_OF: Final = "{as_of:DateTime64(3,'UTC')}"
 
 
@@ -211,7 +210,7 @@ def _windowed_view(argument: str, *, parts: Mapping[str, str], layout: Layout) -
     """Return the statements for a view and its twin; a second word names the part with its text."""
     name, *other = argument.split(" ")
     body = _part(other[0] if other else name, parts).strip()
-    forms = {name: _NOW, f"{name}_at": _AS_OF}
+    forms = {name: NOW, f"{name}_at": _AS_OF}
     statements = (
         f"CREATE OR REPLACE VIEW {view}{layout.on_cluster}\n{_VIEW_RIGHTS}\n"
         f"AS\n{_per_window(body, as_of, layout)};"
@@ -225,8 +224,7 @@ def view_select(part: str, window: str, *, parts: Mapping[str, str], layout: Lay
 
     A server takes some 60 ms to prepare a view with all its windows, whatever is asked of it.
     """
-    wanted = [known for known in WINDOWS if known.name == window]
-    body = _per_window(_part(part, parts).strip(), _NOW, layout, windows=wanted)
+    body = _per_window(_part(part, parts).strip(), NOW, layout, windows=[window_of(window)])
     return render(body, parts=parts, layout=layout)
 
 

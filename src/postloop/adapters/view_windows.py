@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+NOW: Final = "now64(3, 'UTC')"
+"""The moment at which a view without a twin's argument looks."""
+
 
 @dataclass(frozen=True)
 class Window:
@@ -41,3 +44,12 @@ WINDOWS: Final = (
     Window("7d", "rollup_hour", "toStartOfHour", "toMonday", "toIntervalDay(7)"),
     Window("30d", "rollup_hour", "toStartOfHour", "toMonday", "toIntervalDay(30)"),
 )
+
+
+def window_of(name: str) -> Window:
+    """Return the window of this name.
+
+    Raises:
+        KeyError: There is none.
+    """
+    return {window.name: window for window in WINDOWS}[name]

@@ -1,5 +1,6 @@
 """Delivery time: on time, late or lost; and a provider or domain that is slower than it used to be."""
 
+from postloop.domain.delivery_time.bins import percentile_s
 from postloop.domain.delivery_time.policy import DEFAULT_DELAY_POLICY, DelayPolicy
 from postloop.domain.delivery_time.stage import LOST_AFTER_S, ON_TIME_S, Stage, stage_of
 from postloop.domain.delivery_time.state import (
@@ -21,6 +22,7 @@ __all__ = [
     "Slice",
     "Stage",
     "observe",
+    "percentile_s",
     "stage_of",
     "state_from_plain",
     "state_to_plain",
