@@ -35,6 +35,7 @@ _SERIES_SUMS: Final = (
     "complaint_count",
     "unsubscribe_count",
 )
+_DELIVERED: Final = _SERIES_SUMS.index("delivered_count")
 # What is read is little, and several questions are asked at once: more threads for each cost more than they gain.
 _SMALL: Final = {"max_threads": 1}
 _ONE: Final = "account_id = {account:String} AND sender_domain = {domain:String}"
@@ -159,10 +160,11 @@ class DomainReader:
         said = {**begin, "opens_begin": int((end - _OPENS).timestamp()), "opens_end": int(end.timestamp())}
         series, opens = {}, []
         for kind, at, mail_class, *counts in self._rows(self._past, account_id, sender_domain, **said):
+            point, more = counts[: len(_SERIES_SUMS) + 1], counts[len(_SERIES_SUMS) + 1 :]
             if kind == "class":
-                opens.append(_open_counts(mail_class, *counts[len(_SERIES_SUMS) + 1 :]))
+                opens.append(_open_counts(mail_class, point[_DELIVERED], point[-1], *more))
             else:
-                series[kind, at] = counts[: len(_SERIES_SUMS) + 1]
+                series[kind, at] = point
         return Past(
             opens=sorted((one for one in opens if one.delivered_count), key=lambda one: one.mail_class),
             series={
@@ -259,31 +261,34 @@ def _latency_query(layout: Layout) -> str:
 def _past_query(hours: str) -> str:
     """Return the query for rows of a kind (hour, day, class), their moment or class, and the counts of all kinds.
 
-    What belongs to one kind only is counted for the others too: that costs less than another query.
+    A row counts for each kind whose stretch of time holds it. Sketches cost most, so each is merged for the kinds that
+    tell it only; with grouping sets a large sender took 1.6 times as long.
     """
-    opens = (
-        "bucket >= toDateTime({opens_begin:UInt32}, 'UTC') AND bucket < toDateTime({opens_end:UInt32}, 'UTC')"
+    hour, day, opens_begin, opens_end = (
+        f"toDateTime({{{name}:UInt32}}, 'UTC')" for name in ("hour", "day", "opens_begin", "opens_end")
     )
-    apple = f"mailbox_provider = 'apple' AND {opens}"
-    begin = "toDateTime(least({day:UInt32}, {opens_begin:UInt32}), 'UTC')"
+    begin = f"least({day}, {opens_begin})"
+    held_by = {
+        "hour": f"bucket >= {hour}",
+        "day": f"bucket >= {day}",
+        "class": f"bucket >= {opens_begin} AND bucket < {opens_end}",
+    }
+    kinds = ", ".join(f"if({held}, ['{kind}'], [])" for kind, held in held_by.items())
+    apple = "kind = 'class' AND mailbox_provider = 'apple'"
     columns = [
-        "multiIf(grouping(hour) = 0, 'hour', grouping(day) = 0, 'day', 'class')",
-        "if(grouping(hour) = 0, hour, day)",
-        "class",
+        "kind",
+        "multiIf(kind = 'hour', toUnixTimestamp(bucket), kind = 'day', toUnixTimestamp(toStartOfDay(bucket)), 0) AS at",
+        "if(kind = 'class', toString(mail_class), '') AS class",
         *(f"toUInt64(greatest(sum(r.{column}), 0))" for column in _SERIES_SUMS),
         "uniqCombined64Merge(r.human_opens)",
-        f"toUInt64(greatest(sumIf(r.delivered_count, {opens}), 0))",
-        f"uniqCombined64MergeIf(r.human_opens, {opens})",
-        f"uniqCombined64MergeIf(r.opens, {opens})",
+        "uniqCombined64MergeIf(r.opens, kind = 'class')",
         f"toUInt64(greatest(sumIf(r.delivered_count, {apple}), 0))",
         f"uniqCombined64MergeIf(r.human_opens, {apple})",
     ]
     return (
-        f"WITH toUnixTimestamp(toStartOfDay(bucket)) AS day, toString(mail_class) AS class, "
-        "if(bucket >= toDateTime({hour:UInt32}, 'UTC'), toUnixTimestamp(bucket), 0) AS hour "
-        f"SELECT {', '.join(columns)} FROM {hours} AS r WHERE cube = 'domain' AND {_ONE} "
-        f"AND bucket >= {begin} AND toMonday(bucket) >= toMonday({begin}) "
-        "GROUP BY GROUPING SETS ((day), (hour), (class))"
+        f"SELECT {', '.join(columns)} FROM {hours} AS r ARRAY JOIN arrayConcat({kinds}) AS kind "
+        f"WHERE cube = 'domain' AND {_ONE} AND bucket >= {begin} AND toMonday(bucket) >= toMonday({begin}) "
+        "GROUP BY kind, at, class"
     )
 
 
