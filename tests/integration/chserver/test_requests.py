@@ -1,6 +1,7 @@
 """The HTTP side: where SQL may stand, encodings, limits, access, errors."""
 
 import gzip
+import json
 import shutil
 import socket
 import subprocess
@@ -220,3 +221,22 @@ def test_metrics_count_what_happened(server: Server) -> None:
     assert 'postloop_clickhouse_queries_total{kind="select"}' in text
     assert "postloop_clickhouse_query_seconds_bucket" in text
     assert "postloop_clickhouse_requests_in_flight 0.0" in text
+
+
+@pytest.mark.parametrize("encoding", ["", "gzip", "lz4", "zstd"])
+@pytest.mark.parametrize("rows", [0, 1, 3_000, 60_000, 400_000])
+def test_results_of_every_size_are_whole(server: Server, rows: int, encoding: str) -> None:
+    sql = b"SELECT number FROM numbers(%d)" % rows
+    answer = server.request("POST", "/", sql, Accept_Encoding=encoding)
+    unpack: dict[str, Callable[[bytes], bytes]] = {
+        "gzip": gzip.decompress,
+        "lz4": lz4.frame.decompress,
+        "zstd": lambda body: zstandard.ZstdDecompressor().decompressobj().decompress(body),
+    }
+    body = unpack.get(encoding, bytes)(answer.body)
+    assert body == b"".join(b"%d\n" % number for number in range(rows))
+    # Up to 1 MiB the counts are known before the first byte is sent.
+    is_streamed = len(body) > 1 << 20
+    assert ("Content-Length" in answer.headers) is not is_streamed
+    counted = json.loads(answer.headers["X-ClickHouse-Summary"])["result_rows"]
+    assert counted == ("0" if is_streamed else str(rows))

@@ -198,24 +198,37 @@ class Service:
             request, inquiry, self._in_thread(work.open_blocks, self._engine, plan), watched
         )
         squeeze = encoder(inquiry.encoding)
-        if inquiry.wait_for_end or not statement.is_streamable(plan.output_format):
+        if blocks.is_short:
+            ticket.is_done = True
+            body = work.pack(blocks, squeeze)
+            outlet = self._whole(request, inquiry, plan, blocks.total, started_s=started_s)
+            await outlet.open(size=len(body))
+            await outlet.send(body)
+            return outlet.response
+        if inquiry.wait_for_end or blocks.is_whole:
             gathering = self._in_thread(work.gather, blocks, squeeze)
             spool, total = await self._watched(request, inquiry, gathering, watched)
             ticket.is_done = True
             with spool:
-                has_rows = statement.returns_rows or total.rows > 0
-                found = self._headers(inquiry, plan.output_format if has_rows else None, inquiry.encoding)
-                found["X-ClickHouse-Summary"] = reply.summary(
-                    total, written=False, elapsed_s=time.monotonic() - started_s
-                )
-                outlet = reply.Outlet(request, found, send_timeout_s=self._config.send_timeout_s)
+                outlet = self._whole(request, inquiry, plan, total, started_s=started_s)
                 await outlet.send_file(spool)
                 return outlet.response
         try:
             return await self._stream(request, inquiry, plan, blocks, squeeze)
         finally:
-            await self._in_thread(blocks.close)
+            if not blocks.is_closed:
+                await self._in_thread(blocks.close)
             ticket.is_done = True
+
+    def _whole(
+        self, request: web.Request, inquiry: Inquiry, plan: work.Plan, total: Result, *, started_s: float
+    ) -> reply.Outlet:
+        has_rows = plan.statement.returns_rows or total.rows > 0
+        found = self._headers(inquiry, plan.output_format if has_rows else None, inquiry.encoding)
+        found["X-ClickHouse-Summary"] = reply.summary(
+            total, written=False, elapsed_s=time.monotonic() - started_s
+        )
+        return reply.Outlet(request, found, send_timeout_s=self._config.send_timeout_s)
 
     async def _stream(
         self, request: web.Request, inquiry: Inquiry, plan: work.Plan, blocks: work.Blocks, squeeze: Encoder

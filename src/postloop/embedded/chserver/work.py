@@ -2,7 +2,8 @@
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import IO
 
@@ -14,6 +15,8 @@ from postloop.embedded.chserver.query_ids import ID_SETTING
 from postloop.embedded.chserver.sessions import SessionState
 from postloop.embedded.chserver.statement import Kind, Statement
 
+_PIECE_BYTES = 1024 * 1024
+_SHORT_BYTES = 64 * 1024
 _IN_MEMORY_BYTES = 16 * 1024 * 1024
 _NOT_STREAMED = "Streaming query is not supported"
 
@@ -29,55 +32,85 @@ class Plan:
 
 
 class Blocks:
-    """A result, block by block. Close it in the end, wherever it stopped."""
+    """A result, block by block. Close it in the end, wherever it stopped.
 
-    def __init__(self, session: Session, first: Result | None, *, has_more: bool) -> None:
+    Attributes:
+        is_whole: Nothing is left in the engine; the blocks that are held are all there are.
+        is_closed: The connection was dropped.
+    """
+
+    def __init__(self, session: Session, held: Iterable[Result], *, is_whole: bool) -> None:
         self._session = session
-        self._ready = first
-        self._has_more = has_more
+        self._held = deque(held)
+        self.is_whole = is_whole
+        self.is_closed = False
         self.total = Result(b"")
+
+    @property
+    def is_short(self) -> bool:
+        """Whether the whole result is here and so short that nobody waits while it is packed."""
+        return self.is_whole and sum(len(block.output) for block in self._held) <= _SHORT_BYTES
 
     def next(self) -> Result | None:
         """Return the next block; None at the end."""
-        block, self._ready = self._ready, None
-        if block is None and self._has_more:
-            block = self._session.fetch()
-        self._has_more = self._has_more and block is not None
-        if block is not None:
-            self.total = Result(
-                b"",
-                rows=self.total.rows + block.rows,
-                read_rows=self.total.read_rows + block.read_rows,
-                read_bytes=self.total.read_bytes + block.read_bytes,
-            )
+        block = self._held.popleft() if self._held else None if self.is_whole else self._session.fetch()
+        if block is None:
+            self.is_whole = True
+            return None
+        self.total = Result(
+            b"",
+            rows=self.total.rows + block.rows,
+            read_rows=self.total.read_rows + block.read_rows,
+            read_bytes=self.total.read_bytes + block.read_bytes,
+        )
         return block
 
     def close(self) -> None:
         """Drop the connection, and what is left of the result."""
-        self._session.close()
+        if not self.is_closed:
+            self.is_closed = True
+            self._session.close()
 
 
-def _first_block(session: Session, plan: Plan) -> tuple[Result | None, bool]:
-    if plan.statement.is_streamable(plan.output_format):
-        try:
-            session.start(plan.sql, plan.output_format)
-            return session.fetch(), True
-        except QueryError as error:
-            if _NOT_STREAMED not in error.text:
-                raise
-    return session.run(plan.sql, plan.output_format), False
+def _first_blocks(session: Session, plan: Plan) -> tuple[list[Result], bool]:
+    """Return what fits into one piece of an answer, and whether that is all.
+
+    ClickHouse fills a buffer of this size, too, before it sends. Most results are done then: they are answered at once
+    and whole, with their size and their counts.
+    """
+    try:
+        session.start(plan.sql, plan.output_format)
+        blocks: list[Result] = []
+        size = 0
+        while size < _PIECE_BYTES:
+            block = session.fetch()
+            if block is None:
+                return blocks, True
+            blocks.append(block)
+            size += len(block.output)
+    except QueryError as error:
+        if _NOT_STREAMED not in error.text:
+            raise
+        return [session.run(plan.sql, plan.output_format)], True
+    return blocks, False
 
 
 def open_blocks(engine: Engine, plan: Plan) -> Blocks:
-    """Start a statement and wait for its first block: an early error must not look like a broken result."""
+    """Start a statement and wait for its first piece: an early error must not look like a broken result."""
     session = engine.connect(plan.scope)
     try:
         session.prepare()
-        first, has_more = _first_block(session, plan)
+        if plan.statement.is_streamable(plan.output_format):
+            blocks, is_whole = _first_blocks(session, plan)
+        else:
+            blocks, is_whole = [session.run(plan.sql, plan.output_format)], True
     except BaseException:
         session.close()
         raise
-    return Blocks(session, first, has_more=has_more)
+    opened = Blocks(session, blocks, is_whole=is_whole)
+    if is_whole:
+        opened.close()
+    return opened
 
 
 def gather(blocks: Blocks, encoder: Encoder) -> tuple[IO[bytes], Result]:
@@ -93,6 +126,14 @@ def gather(blocks: Blocks, encoder: Encoder) -> tuple[IO[bytes], Result]:
     finally:
         blocks.close()
     return spool, blocks.total
+
+
+def pack(blocks: Blocks, encoder: Encoder) -> bytes:
+    """Return a short result as it is sent."""
+    pieces = []
+    while block := blocks.next():
+        pieces.append(encoder.feed(block.output))
+    return b"".join([*pieces, encoder.finish()])
 
 
 def next_piece(blocks: Blocks, encoder: Encoder) -> bytes | None:
