@@ -102,6 +102,8 @@ def fill(settings: Settings, *, event_count: int) -> None:
                     select = rollup_select(bucket, source=source, parts=parts())
                     names = ", ".join(client.query(f"{select} LIMIT 0").column_names)
                     client.command(f"INSERT INTO {table} ({names}) {select}")
+        # As a day later: the table merges what is older than that.
+        client.command("OPTIMIZE TABLE rollup_hour FINAL")
 
 
 def looks(

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +15,8 @@ from postloop.adapters.migration_render import Layout, Migration, MigrationError
 from postloop.adapters.reader_roles import ACCOUNT_ROLE, ACCOUNT_VIEWS, role_statements
 from postloop.cli.main import app
 from postloop.settings import Settings
-from tests.support.database import Database, bare_database, migrated_database, server_url
+from tests.support.database import Database, bare_database, event, migrated_database, server_url
+from tests.support.processes import wait_until
 
 
 def tables(db: Database) -> set[str]:
@@ -126,6 +127,18 @@ def test_retention_follows_the_settings_and_is_changed_only_where_it_differs() -
     assert len(migrations.ensure_retention(db.client, longer)) == 1
     assert "TTL bucket + toIntervalSecond(4320000)" in definition(db, "rollup_minute")
     assert migrations.ensure_retention(db.client, longer) == []
+
+
+def test_parts_of_the_hours_are_merged_by_their_age_too() -> None:
+    db = migrated_database()
+    assert "min_age_to_force_merge_seconds = 86400" in definition(db, "rollup_hour")
+    db.client.command("ALTER TABLE rollup_hour MODIFY SETTING min_age_to_force_merge_seconds = 1")
+    at = datetime.now(UTC)
+    for count in (200, 20, 2):
+        db.insert([event("delivered", at, message_id=f"m{count}-{number}") for number in range(count)])
+    own = "active AND table = 'rollup_hour' AND database = currentDatabase()"
+    parts = f"SELECT count() FROM system.parts WHERE {own}"
+    wait_until(lambda: db.one(parts) == 1, timeout_s=60, what="one part is left")
 
 
 @pytest.mark.parametrize("table", ["events", "rollup_minute", "rollup_hour"])
