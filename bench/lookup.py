@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -61,6 +62,7 @@ class Timed(NamedTuple):
     what: str
     count: int
     p50_ms: float
+    p99_ms: float
     worst_ms: float
 
 
@@ -72,7 +74,8 @@ def measure(directory: Path, *, event_count: int, rounds: int, on_done: Callable
         for what, look in looks(store, settings, event_count=event_count):
             look(0)
             times_ms = sorted(_milliseconds(look, n) for n in range(1, rounds + 1))
-            on_done(Timed(what, rounds, times_ms[len(times_ms) // 2], times_ms[-1]))
+            p50_ms, p99_ms = times_ms[rounds // 2], times_ms[math.ceil(rounds * 0.99) - 1]
+            on_done(Timed(what, rounds, p50_ms, p99_ms, times_ms[-1]))
 
 
 def fill(settings: Settings, *, event_count: int) -> None:

@@ -27,7 +27,8 @@ def lookup(
     def done(timed: Timed) -> None:
         found.append(timed)
         out.print(
-            f"{timed.what:<34} median {timed.p50_ms:7.1f} ms, longest {timed.worst_ms:7.1f} ms",
+            f"{timed.what:<34} median {timed.p50_ms:7.1f} ms, p99 {timed.p99_ms:7.1f} ms, "
+            f"longest {timed.worst_ms:7.1f} ms",
             highlight=False,
         )
 

@@ -12,8 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-NICE: Final = 5
-"""A third of the share of a process that does not give way, where both want the same core; sched(7)."""
+NICE: Final = 10
+"""A ninth of the share of a process that does not give way, where both want the same core; sched(7)."""
 # A user may change a group once in a tenth of a second; more often the kernel says EAGAIN.
 _TRIES: Final = 20
 _PAUSE_S: Final = 0.15
