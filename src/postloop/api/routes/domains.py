@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Annotated, Any, Final, TypeVar
 
@@ -21,7 +21,7 @@ from postloop.adapters.domain_health import (
     summary,
 )
 from postloop.adapters.domain_reader import DomainReader, PoolChange
-from postloop.adapters.reputation_store import ListPlace, ReputationReader, Subject
+from postloop.adapters.reputation_store import CurrentRow, ListPlace, ReputationReader, Subject
 from postloop.api.caller import Asking, Caller
 from postloop.api.domain_models import DomainAnswer, DomainHealth, DomainPage, DomainSummary
 from postloop.api.examples import DOMAIN, DOMAINS, example
@@ -31,6 +31,7 @@ from postloop.api.scope import MAX_TEXT_CHARS, AccountId, Cursor, account_of, re
 from postloop.api.state import Api, Shared
 from postloop.contracts.cursor import cursor_of, place_of
 from postloop.domain.errors import DataError
+from postloop.domain.reputation import Evidence
 
 router = APIRouter(tags=["domains"], responses=WITH_KEY)
 
@@ -116,16 +117,15 @@ async def show_domain(
         return await _rest(api, subject, caller, now, with_parts=parts)
 
     if account is None:
-        found = await _standings(api, None, sender_domain, now)
-        subjects = [subject for subject, *_ in found[:_MAX_ACCOUNTS]]
-        rests = []
-        for first in range(0, len(subjects), _AT_ONCE):
-            rests += await asyncio.gather(*map(rest, subjects[first : first + _AT_ONCE]))
+        found, rests = await _of_all_accounts(api, sender_domain, rest, now)
     else:
-        found, own = await asyncio.gather(
-            _standings(api, account, sender_domain, now), rest(Subject(account, sender_domain))
+        subject = Subject(account, sender_domain)
+        evidence, current, own = await asyncio.gather(
+            _evidence(api, account, sender_domain, now),
+            _current(api, account, sender_domain),
+            rest(subject),
         )
-        rests = [own]
+        found, rests = standings(evidence, current), [own]
     if not found:
         raise Problem(404, "not_found", "Nothing was sent from this domain in the last 30 days.")
     unasked = {} if parts else dict.fromkeys(("mailbox_providers", "ip_pools", "pools", "tencent"))
@@ -139,19 +139,38 @@ async def show_domain(
     )
 
 
-async def _standings(api: Api, account: str | None, domain: str, now: datetime) -> list[Standing]:
-    """Return what the mail of each account says that sends from a domain, and what was last said of it."""
-    evidence, current = await asyncio.gather(
-        api.warehouse.ask(
-            lambda client: _reputation(client, api).evidence_of(account, domain, as_of=now + RUNNING)
-        ),
-        api.warehouse.ask(
-            lambda client: _reputation(client, api).current(
-                domain, account_id=account, limit=_MAX_ACCOUNTS + 1
-            )
-        ),
+async def _of_all_accounts(
+    api: Api, domain: str, rest: Callable[[Subject], Awaitable[dict[str, Any]]], now: datetime
+) -> tuple[list[Standing], list[dict[str, Any]]]:
+    """Return how every account stands that sends from a domain, and the rest about the first of them.
+
+    Whose mail it is takes longest to find out. Meanwhile those are asked about of whom something was said before.
+    """
+    current = await _current(api, None, domain)
+    judged = [Subject(row.account_id, row.sender_domain) for row in current[:_AT_ONCE]]
+    evidence, *early = await asyncio.gather(_evidence(api, None, domain, now), *map(rest, judged))
+    rests = dict(zip(judged, early, strict=True))
+    found = standings(evidence, current)
+    wanted = [subject for subject, *_ in found[:_MAX_ACCOUNTS]]
+    others = [subject for subject in wanted if subject not in rests]
+    for first in range(0, len(others), _AT_ONCE):
+        some = others[first : first + _AT_ONCE]
+        rests |= zip(some, await asyncio.gather(*map(rest, some)), strict=True)
+    return found, [rests[subject] for subject in wanted]
+
+
+async def _evidence(
+    api: Api, account: str | None, domain: str, now: datetime
+) -> list[tuple[Subject, Evidence]]:
+    return await api.warehouse.ask(
+        lambda client: _reputation(client, api).evidence_of(account, domain, as_of=now + RUNNING)
     )
-    return standings(evidence, current)
+
+
+async def _current(api: Api, account: str | None, domain: str) -> list[CurrentRow]:
+    return await api.warehouse.ask(
+        lambda client: _reputation(client, api).current(domain, account_id=account, limit=_MAX_ACCOUNTS + 1)
+    )
 
 
 async def _rest(
