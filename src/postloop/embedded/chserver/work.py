@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import IO
 
@@ -73,26 +73,27 @@ class Blocks:
 
 
 def _first_blocks(session: Session, plan: Plan) -> tuple[list[Result], bool]:
-    """Return what fits into one piece of an answer, and whether that is all.
+    """Return what fits into one piece of an answer, and whether that is all: it is where blocks cannot be had.
 
     ClickHouse fills a buffer of this size, too, before it sends. Most results are done then: they are answered at once
     and whole, with their size and their counts.
     """
-    try:
-        session.start(plan.sql, plan.output_format)
-        blocks: list[Result] = []
-        size = 0
-        while size < _PIECE_BYTES:
-            block = session.fetch()
-            if block is None:
-                return blocks, True
-            blocks.append(block)
-            size += len(block.output)
-    except QueryError as error:
-        if _NOT_STREAMED not in error.text:
-            raise
-        return [session.run(plan.sql, plan.output_format)], True
-    return blocks, False
+    if plan.statement.is_streamable(plan.output_format):
+        try:
+            session.start(plan.sql, plan.output_format)
+            blocks: list[Result] = []
+            size = 0
+            while size < _PIECE_BYTES:
+                block = session.fetch()
+                if block is None:
+                    return blocks, True
+                blocks.append(block)
+                size += len(block.output)
+            return blocks, False
+        except QueryError as error:
+            if _NOT_STREAMED not in error.text:
+                raise
+    return [session.run(plan.sql, plan.output_format)], True
 
 
 def open_blocks(engine: Engine, plan: Plan) -> Blocks:
@@ -100,10 +101,7 @@ def open_blocks(engine: Engine, plan: Plan) -> Blocks:
     session = engine.connect(plan.scope)
     try:
         session.prepare()
-        if plan.statement.is_streamable(plan.output_format):
-            blocks, is_whole = _first_blocks(session, plan)
-        else:
-            blocks, is_whole = [session.run(plan.sql, plan.output_format)], True
+        blocks, is_whole = _first_blocks(session, plan)
     except BaseException:
         session.close()
         raise
@@ -117,9 +115,8 @@ def gather(blocks: Blocks, encoder: Encoder) -> tuple[IO[bytes], Result]:
     """Make the whole result before anything of it is sent; a large one waits on disk."""
     spool = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES)  # noqa: SIM115 - the reply closes it
     try:
-        while block := blocks.next():
-            spool.write(encoder.feed(block.output))
-        spool.write(encoder.finish())
+        for piece in _packed(blocks, encoder):
+            spool.write(piece)
     except BaseException:
         spool.close()
         raise
@@ -130,10 +127,13 @@ def gather(blocks: Blocks, encoder: Encoder) -> tuple[IO[bytes], Result]:
 
 def pack(blocks: Blocks, encoder: Encoder) -> bytes:
     """Return a short result as it is sent."""
-    pieces = []
+    return b"".join(_packed(blocks, encoder))
+
+
+def _packed(blocks: Blocks, encoder: Encoder) -> Iterator[bytes]:
     while block := blocks.next():
-        pieces.append(encoder.feed(block.output))
-    return b"".join([*pieces, encoder.finish()])
+        yield encoder.feed(block.output)
+    yield encoder.finish()
 
 
 def next_piece(blocks: Blocks, encoder: Encoder) -> bytes | None:
