@@ -20,16 +20,26 @@ _PAUSE_S: Final = 0.15
 
 
 async def give_way(pid: int) -> None:
-    """Let a process that leads a session, and what it started, have what others leave; does what the system can.
+    """Let a process that leads a session, and what it started, have what others leave; does what the system can."""
+    await _set(pid, NICE)
+
+
+async def take_back(pid: int) -> None:
+    """Undo `give_way`, as far as the system lets us: the nice value needs a privilege, that of a session none."""
+    await _set(pid, os.getpriority(os.PRIO_PROCESS, 0))
+
+
+async def _set(pid: int, nice: int) -> None:
+    """Set the nice value of a session and of the processes in it.
 
     Where Linux groups processes by session (autogroup), a nice value counts among those of a session alone, and the
-    session has one of its own. Whoever may do this cannot take it back.
+    session has one of its own.
     """
     with suppress(OSError):
-        os.setpriority(os.PRIO_PGRP, pid, NICE)
+        os.setpriority(os.PRIO_PGRP, pid, nice)
     for _ in range(_TRIES):
         try:
-            _note(Path(f"/proc/{pid}/autogroup"))
+            _note(Path(f"/proc/{pid}/autogroup"), nice)
         except BlockingIOError:
             await asyncio.sleep(_PAUSE_S)
         except OSError:  # another system, or the process ended
@@ -38,9 +48,9 @@ async def give_way(pid: int) -> None:
             return
 
 
-def _note(place: Path) -> None:
+def _note(place: Path, nice: int) -> None:
     file = os.open(place, os.O_WRONLY)
     try:
-        os.write(file, str(NICE).encode())
+        os.write(file, str(nice).encode())
     finally:
         os.close(file)

@@ -34,8 +34,9 @@ from postloop.settings import Settings
 
 BROKER: Final = "broker"
 CLICKHOUSE: Final = "clickhouse"
-# The longest of the roles, which stop side by side, and the others: under the 10 s that a Ctrl-C may take.
-_DRAIN_S: Final = 2.5
+# With the longest of the roles, and then of broker and ClickHouse, which stop side by side: under the 10 s that a
+# Ctrl-C may take.
+_DRAIN_S: Final = 5.0
 _STOP_S: Final = {
     API: 1.0,
     WEBHOOKS: 2.5,
@@ -253,19 +254,21 @@ class Stack:
             await self._supervisor.restart(BROKER, text)
 
     async def _shut_down(self) -> None:
-        """Let the recorder store what was produced, then stop all parts. Each step has its own time."""
+        """Let the roles store what was produced, then stop all parts. Each step has its own time."""
         remove_stack(self._plan.directory)
         self._say({"event": "stopping"})
         if all(self._supervisor.is_ready(role) for role in ROLES):
-            await self._drain()
+            deadline_s = time.monotonic() + _DRAIN_S
+            await self._supervisor.hurry()
+            await self._supervisor.retire(API)  # what it accepted is among what is waited for
+            await self._drain(deadline_s)
         await self._supervisor.stop()
         await self._front.server.stop()
         await self._session.close()
         self._say({"event": "stopped"})
 
-    async def _drain(self) -> None:
+    async def _drain(self, deadline_s: float) -> None:
         """Wait until nothing produced is left unstored, but not long: a producer may go on for ever."""
-        deadline_s = time.monotonic() + _DRAIN_S
         waiting = await records_waiting(self._settings)
         while waiting and time.monotonic() < deadline_s:
             await asyncio.sleep(0.1)

@@ -6,13 +6,12 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Final
 
 from postloop.adapters.errors import UnavailableError
 from postloop.domain.errors import PostloopError
 from postloop.embedded.child import Child, ChildSpec
-from postloop.embedded.priority import give_way
+from postloop.embedded.priority import give_way, take_back
 
 FIRST_PAUSE_S: Final = 0.2
 LONGEST_PAUSE_S: Final = 15.0
@@ -43,6 +42,12 @@ def pause_after(failures: int) -> float:
     return min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** (min(failures, 20) - 1))
 
 
+async def _end(*tasks: asyncio.Task[None]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 class Supervisor:
     """Runs children until `stop`.
 
@@ -55,10 +60,11 @@ class Supervisor:
         self.children = {spec.name: Child(spec) for spec in specs}
         self._ready = {spec.name: asyncio.Event() for spec in specs}
         self._on_change = on_change
+        self._keepers: dict[str, asyncio.Task[None]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._was_ready: set[str] = set()
-        self._has_started = False
+        self._may_give_way = False
         self._expected: set[str] = set()  # children that were told to end
         self.restarts = dict.fromkeys(self.children, 0)
 
@@ -75,14 +81,14 @@ class Supervisor:
         Raises:
             PostloopError: A part does not come up, or its preparation failed.
         """
-        self._tasks = [asyncio.create_task(self._keep(child)) for child in self.children.values()]
-        self._tasks.append(asyncio.create_task(self._bound_logs()))
+        self._keepers = {name: asyncio.create_task(self._keep(child)) for name, child in self.children.items()}
+        self._tasks = [asyncio.create_task(self._bound_logs())]
         ready = asyncio.create_task(self._wait_all_ready())
         await asyncio.wait({ready, self._failed}, return_when=asyncio.FIRST_COMPLETED)
         if self._failed.done():
             ready.cancel()
             self._failed.result()
-        self._has_started = True
+        self._may_give_way = True
         self._tasks.append(asyncio.create_task(self._all_give_way()))
 
     async def wait_failed(self) -> None:
@@ -95,18 +101,30 @@ class Supervisor:
         self._tell("restarting", name, reason)
         await self.children[name].stop()
 
-    async def stop(self) -> None:
-        """Stop all children, the last started first, each within its own time. No child runs afterwards.
+    async def hurry(self) -> None:
+        """Let nobody give way any longer: somebody waits for what they still have to do."""
+        self._may_give_way = False
+        await _end(*self._tasks)
+        pids = [child.pid for child in self.children.values() if child.spec.gives_way]
+        await asyncio.gather(*(take_back(pid) for pid in pids if pid is not None))
 
-        Those that need the same others, and so not each other, stop side by side.
+    async def retire(self, name: str) -> None:
+        """Stop a child for good, before the others."""
+        if (keeper := self._keepers.get(name)) is not None:
+            await _end(keeper)
+        await self._stop(self.children[name])
+
+    async def stop(self) -> None:
+        """Stop all children, each within its own time; no child runs afterwards.
+
+        Those that nobody needs any longer stop first, side by side, then those that only they needed.
         """
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        for needs, group in groupby(reversed(self.children.values()), key=lambda child: child.spec.needs):
-            children = list(group)
-            for together in [children] if needs else [[child] for child in children]:
-                await asyncio.gather(*(self._stop(child) for child in together))
+        await _end(*self._keepers.values(), *self._tasks)
+        left = dict(self.children)
+        while left:
+            needed = {need for child in left.values() for need in child.spec.needs}
+            unneeded = [left.pop(name) for name in reversed(list(left)) if name not in needed]
+            await asyncio.gather(*(self._stop(child) for child in unneeded))
         self._failed.cancel()
 
     async def _stop(self, child: Child) -> None:
@@ -148,8 +166,7 @@ class Supervisor:
                 self._was_ready.add(name)
                 self._ready[name].set()
                 self._tell("ready", name, pid=child.pid)
-                if self._has_started:
-                    await self._give_way(child)
+                await self._give_way(child)
             elif child.is_running:
                 await child.kill()
                 return f"not ready after {child.spec.ready_s:g} s: {child.log.last_line()}"
@@ -170,7 +187,7 @@ class Supervisor:
 
     async def _give_way(self, child: Child) -> None:
         """Lower the priority of a child that gives way; not before all are ready, for somebody waits for that."""
-        if child.spec.gives_way and child.pid is not None:
+        if self._may_give_way and child.spec.gives_way and child.pid is not None:
             await give_way(child.pid)
 
     async def _wait_all_ready(self) -> None:
