@@ -81,7 +81,9 @@ class Supervisor:
         Raises:
             PostloopError: A part does not come up, or its preparation failed.
         """
-        self._keepers = {name: asyncio.create_task(self._keep(child)) for name, child in self.children.items()}
+        self._keepers = {
+            name: asyncio.create_task(self._keep(child)) for name, child in self.children.items()
+        }
         self._tasks = [asyncio.create_task(self._bound_logs())]
         ready = asyncio.create_task(self._wait_all_ready())
         await asyncio.wait({ready, self._failed}, return_when=asyncio.FIRST_COMPLETED)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -102,7 +103,7 @@ async def test_a_child_is_started_when_those_it_needs_are_ready(supervise: Any, 
 
 
 async def test_children_are_stopped_in_reverse_order_and_none_is_left(supervise: Any, child: Any) -> None:
-    supervisor, log = supervise(child("a"), child("b"))
+    supervisor, log = supervise(child("a"), child("b", needs=("a",)))
     await supervisor.start()
     pids = [supervised.pid for supervised in supervisor.children.values()]
     await supervisor.stop()
@@ -213,6 +214,17 @@ async def test_children_that_need_the_same_stop_side_by_side_and_before_it(
     assert log.pairs()[-2:] == [("stopping", "a"), ("stopped", "a")]
 
 
+async def test_a_child_that_was_retired_is_gone_and_stays_away(supervise: Any, child: Any) -> None:
+    supervisor, log = supervise(child("a"), child("b"))
+    await supervisor.start()
+    await supervisor.retire("b")
+    assert log.of("b")[-2:] == ["stopping", "stopped"]
+    await asyncio.sleep(0.5)  # longer than the first pause before a restart
+    await supervisor.stop()
+    assert log.of("b") == ["starting", "ready", "stopping", "stopped"]
+    assert log.of("a")[-1] == "stopped"
+
+
 async def test_a_stop_during_a_start_leaves_nothing(supervise: Any, child: Any) -> None:
     supervisor, log = supervise(child("a", probe=no), child("b"))
     starting = asyncio.create_task(supervisor.start())
@@ -317,3 +329,9 @@ async def test_who_gives_way_does_so_once_all_are_ready_and_after_a_restart(
     assert niceness("proud") == os.getpriority(os.PRIO_PROCESS, 0)
     group = Path(f"/proc/{supervisor.children['humble'].pid}/autogroup")
     await until(lambda: not group.exists() or group.read_text().endswith(f"nice {NICE}\n"))
+
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    await supervisor.hurry()
+    assert not group.exists() or group.read_text().endswith(f"nice {own}\n")
+    may_raise = os.geteuid() == 0 or 20 - resource.getrlimit(resource.RLIMIT_NICE)[0] <= own
+    assert niceness("humble") == (own if may_raise else NICE)
