@@ -120,7 +120,13 @@ class Store:
 
 def read_store(client: Client) -> Store:
     """Return what the database says of itself."""
-    query = "SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase()"
+    # By name: the server writes out the definition of every table and view that is asked for, and of the views that
+    # took ten times as long as all else here.
+    names = ", ".join(f"'{name}'" for name in ("events", "events_all", *(rollup.table for rollup in ROLLUPS)))
+    query = (
+        "SELECT name, create_table_query FROM system.tables "  # noqa: S608
+        f"WHERE database = currentDatabase() AND name IN ({names})"
+    )
     with translated("the schema cannot be read"):
         definitions = dict(client.query(query).result_rows)
     found = {table: _TTL.search(definition) for table, definition in definitions.items()}
