@@ -44,6 +44,11 @@ RETRYABLE_CODES: Final = frozenset(
         "999",
     ]
 )
+# The setting `priority`: a query waits between two blocks while one with a smaller number runs; 0 takes no part.
+URGENT: Final = {"priority": 1}
+"""Somebody waits for the answer."""
+PATIENT: Final = {"priority": 2}
+"""Nobody does: what is found is for later."""
 _REFUSALS: Final = {
     "516": " refused the user or the password (POSTLOOP_CLICKHOUSE_USER, POSTLOOP_CLICKHOUSE_PASSWORD)",
 }

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 
 from clickhouse_connect.driver.client import Client
 
-from postloop.adapters.clickhouse import connect
+from postloop.adapters.clickhouse import URGENT, connect
 from postloop.adapters.errors import RefusedError, UnavailableError
 from postloop.api.problems import missing, raise_unavailable
 from postloop.settings import Settings
@@ -25,6 +25,7 @@ _TIMEOUT_S: Final = 10.0
 _CLIENT_TIMEOUT_S: Final = _TIMEOUT_S + 2
 _WAIT_S: Final = _TIMEOUT_S + 5
 LIMITS: Final = {
+    **URGENT,
     "max_execution_time": int(_TIMEOUT_S),
     "max_result_rows": 100_000,
     "max_result_bytes": 50_000_000,

@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 from clickhouse_connect.driver.client import Client
 
-from postloop.adapters.clickhouse import connect
+from postloop.adapters.clickhouse import PATIENT, connect
 from postloop.adapters.rollup_repair import work_queue
 from postloop.domain.errors import PostloopError
 from postloop.settings import Settings
@@ -38,7 +38,7 @@ class Reconciler:
 
     def _work(self) -> None:
         if self._client is None:
-            self._client = connect(self._settings)
+            self._client = connect(self._settings, **PATIENT)
         report = work_queue(self._client)
         if report.hours:
             log.info("rollups_compared", hours=len(report.hours), differences=report.difference_count)

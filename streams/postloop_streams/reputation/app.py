@@ -8,7 +8,7 @@ from typing import Any, Final
 from faust.types import TP
 
 from postloop.adapters import topic_admin
-from postloop.adapters.clickhouse import connect
+from postloop.adapters.clickhouse import PATIENT, connect
 from postloop.adapters.feedback_reader import FeedbackReader
 from postloop.adapters.metrics import ReputationMetrics
 from postloop.adapters.migrations import check_schema
@@ -47,7 +47,7 @@ class ReputationApp(Role):
             stuck_after_s=_STUCK_AFTER_S,
             registry=self._metrics.registry,
         )
-        self._client = connect(settings)
+        self._client = connect(settings, **PATIENT)
         self._reader = ReputationReader(
             self._client, settings, representative_count=policy.representative_count
         )

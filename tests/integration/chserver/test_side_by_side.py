@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from postloop.adapters.clickhouse import PATIENT, URGENT
 from tests.integration.chserver.conftest import Server
 from tests.support.processes import wait_until
 
@@ -36,6 +37,20 @@ def _in_flight(server: Server) -> float:
     return next(
         float(line.split()[1]) for line in lines if line.startswith("postloop_clickhouse_requests_in_flight ")
     )
+
+
+def test_what_nobody_waits_for_stands_still_while_somebody_waits(
+    server: Server, threads: ThreadPoolExecutor
+) -> None:
+    waits = "SELECT value FROM system.metrics WHERE name = 'QueryPreempted'"
+    patient = threads.submit(
+        server.run, "SELECT sum(cityHash64(number)) FROM numbers(100000000)", **PATIENT, query_id="patient"
+    )
+    wait_until(_running(server, "query_id = 'patient'"), timeout_s=10, what="the patient query runs")
+    urgent = threads.submit(server.run, _SLOW.replace("200", "20"), **URGENT)
+    wait_until(lambda: server.rows(waits)[0][0] > 0, timeout_s=10, what="the patient query waits")
+    assert not patient.done()
+    assert urgent.result().status == patient.result().status == 200
 
 
 def test_readers_see_only_growing_counts_while_rows_arrive(
