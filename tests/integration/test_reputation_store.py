@@ -140,9 +140,12 @@ def db(rows: list[Row]) -> Database:
     return database
 
 
-@pytest.fixture
-def reader(db: Database) -> ReputationReader:
-    return ReputationReader(db.client, db.settings, representative_count=RECENT, page_subjects=2)
+@pytest.fixture(params=[0, 2], ids=["many", "few"])
+def reader(db: Database, request: pytest.FixtureRequest) -> ReputationReader:
+    """Read what the database adds up of many pairs, and what is added up here of few."""
+    return ReputationReader(
+        db.client, db.settings, representative_count=RECENT, page_subjects=2, few_pairs=request.param
+    )
 
 
 def test_the_evidence_of_everybody_is_what_the_events_say(reader: ReputationReader, rows: list[Row]) -> None:

@@ -153,7 +153,7 @@ def parts_query(layout: Layout, *, which: str, dimensions: Sequence[str] = PAIR)
 
 
 def pages_query(subjects: str) -> str:
-    """Return the query for (account, sender domain) of the last subject of each page, in order.
+    """Return the query for (account, sender domain, number from 1) of the last subject of each page, in order.
 
     Args:
         subjects: Where the subjects stand: a table and a condition.
@@ -161,7 +161,7 @@ def pages_query(subjects: str) -> str:
     Parameter: `size` (subjects of a page), and those of the condition.
     """
     return (
-        "SELECT account_id, sender_domain FROM (SELECT toString(account_id) AS account_id, "
+        "SELECT account_id, sender_domain, n FROM (SELECT toString(account_id) AS account_id, "
         "toString(sender_domain) AS sender_domain, row_number() OVER (ORDER BY account_id, sender_domain) AS n, "
         f"count() OVER () AS total FROM (SELECT DISTINCT account_id, sender_domain FROM {subjects})) "
         "WHERE n % {size:UInt64} = 0 OR n = total ORDER BY n"

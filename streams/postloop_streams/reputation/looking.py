@@ -172,8 +172,9 @@ class Watcher:
                 if now_s >= news_at_s:
                     is_idle, news_at_s, began_at = False, now_s + self._interval_s, utc_now()
                     await self._take_all(assignment, self._reader.news(began_at + _RUNNING, since=since))
-                    since = began_at - OVERLAP
-                    self._metrics.reputation_look_seconds.set(time.monotonic() - now_s)
+                    since, took_s = began_at - OVERLAP, time.monotonic() - now_s
+                    news_at_s = now_s + next_look_after_s(took_s, interval_s=self._interval_s)
+                    self._metrics.reputation_look_seconds.set(took_s)
                 if await self._alerts.look(assignment.stores):
                     is_idle = False
                 if sweep is None and now_s >= sweep_at_s:
@@ -282,6 +283,14 @@ class Watcher:
 class _Sweep:
     pages: Iterator[Found]
     seen: set[Subject] = field(default_factory=set)
+
+
+def next_look_after_s(took_s: float, *, interval_s: float) -> float:
+    """Return when to look for news again, counted from the beginning of a look that took so long.
+
+    A look that nearly fills its interval leaves the database to others for as long, but for no longer than an interval.
+    """
+    return max(interval_s, took_s + min(took_s, interval_s))
 
 
 def _silent(store: PartitionStore, seen: set[Subject]) -> list[Subject]:

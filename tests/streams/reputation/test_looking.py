@@ -19,7 +19,7 @@ from postloop.adapters.reputation_store import CurrentRow, LogRow, Subject
 from postloop.contracts.reputation import ReputationChangeV1, pool_key, state_key
 from postloop.domain.reputation import DEFAULT_REPUTATION_POLICY, Evidence, WindowCounts, evidence_of
 from postloop_streams.reputation.deciding import owner_of
-from postloop_streams.reputation.looking import Found, Watcher
+from postloop_streams.reputation.looking import Found, Watcher, next_look_after_s
 from postloop_streams.reputation.watching import AlertWatch
 from tests.streams.reputation.world import Counts
 from tests.streams.reputation.world import Outlet as AlertOutlet
@@ -163,6 +163,15 @@ async def test_looks_at_the_news_that_never_end_leave_time_for_everybody_else(tm
     evidences.all[OTHER] = mail(10_000)
     async with working(tmp_path, evidences, interval_s=0.0) as outlet:
         await outlet.until(lambda: OTHER in outlet.current)
+
+
+@pytest.mark.parametrize(
+    ("took_s", "after_s"), [(0.1, 10.0), (5.0, 10.0), (7.0, 14.0), (10.0, 20.0), (60.0, 70.0)]
+)
+def test_looks_keep_their_interval_and_long_ones_are_followed_by_a_pause(
+    took_s: float, after_s: float
+) -> None:
+    assert next_look_after_s(took_s, interval_s=10.0) == after_s
 
 
 async def test_a_worker_judges_what_it_owns(tmp_path: Path) -> None:
