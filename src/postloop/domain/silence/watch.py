@@ -28,7 +28,8 @@ def observe(state: SilenceState, hours: Iterable[FeedbackHour], policy: SilenceP
     for hour in sorted(hours, key=lambda h: h.at_ms):
         at_ms = hour.at_ms - hour.at_ms % HOUR_MS
         if at_ms > state.head_ms:
-            state, alerts = _with_hour(state, replace(hour, at_ms=at_ms), policy)
+            whole = hour if hour.at_ms == at_ms else replace(hour, at_ms=at_ms)
+            state, alerts = _with_hour(state, whole, policy)
             told += alerts
     return state, tuple(told)
 
@@ -37,11 +38,12 @@ def _with_hour(state: SilenceState, hour: FeedbackHour, policy: SilencePolicy) -
     passed = (hour.at_ms - state.head_ms) / HOUR_MS if state.head_ms else 0.0
     kept = 0.5 ** (passed / policy.half_delay_h[state.feedback])
     state = replace(state, head_ms=hour.at_ms, exposure=state.exposure * kept + hour.mail_count)
+    # Asked first, for 30 days of hours are learned at once and most bring feedback: they need no expectation here.
+    if state.incident is None and hour.seen_count:
+        return _learned(state, hour, policy), _NOTHING
     expected = state.model.expected(state.exposure, policy, at_ms=hour.at_ms)
     if state.incident is not None:
         return _in_alert(state, state.incident, hour, expected, policy)
-    if hour.seen_count:
-        return _learned(state, hour, policy), _NOTHING
     return _silent(state, hour, expected, policy)
 
 
