@@ -212,11 +212,19 @@ def test_repeats_on_other_partitions_differ_until_reconcile_and_not_afterwards(d
     assert (code, wrong(report)) == (0, {})
 
 
+def test_what_is_still_on_its_way_is_waited_for(desk: Desk) -> None:
+    path = desk.simulate(events=1_500)
+    done = desk.run("verify", "--truth", str(path))
+    assert done.exit_code == 0, done.output
+    assert "0 differences" in done.stdout
+
+
 def test_differences_are_printed_with_their_place(desk: Desk, truth: Path) -> None:
     desk.damage(f"ALTER TABLE events DELETE WHERE event_id = '{read_truth(truth).event_id_prefix}00000003'")
-    done = desk.run("verify", "--truth", str(truth))
+    done = desk.run("verify", "--truth", str(truth), "--wait", "0s")
     assert done.exit_code == 1
     assert "1 events are missing" in done.stdout
+    assert "not all has arrived" in done.stderr
     assert "differences" in done.stdout
 
 

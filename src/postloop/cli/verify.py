@@ -55,7 +55,7 @@ def register(app: typer.Typer) -> None:
 
 def verify(
     truth: TruthFile,
-    wait: Wait = "0s",
+    wait: Wait = "30s",
     tolerance: ToleranceOption = SKETCH_ERROR,
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -64,7 +64,7 @@ def verify(
 
     Exit code 0: no difference. 1: differences, the first of each check are shown. 3: ClickHouse is not there.
 
-    Example: postloop verify --truth truth.json.gz --wait 60s
+    Example: postloop verify --truth truth.json.gz
     """
     settings = settings_for(data_dir)
     with guarded():
@@ -74,7 +74,7 @@ def verify(
         arrived = _wait(observed, known, wait_s=wait_s) if wait_s else look(observed)
         if not arrived.is_whole(known):
             err.print(
-                f"[yellow]not all has arrived:[/] {_progress(arrived, known)}; for what is on its way: --wait 60s"
+                f"[yellow]not all has arrived:[/] {_progress(arrived, known)}; for what is on its way: a longer --wait"
             )
         verification = Verification(observed, known, tolerance=Tolerance(uniques=tolerance))
         with err.status("comparing") as status:
