@@ -187,14 +187,16 @@ class ReputationReader:
         self, which: str, as_of: datetime, said: dict[str, Any], dimensions: Sequence[str], *, pair_count: int
     ) -> list[tuple[Subject, Evidence]]:
         """Return the evidence of pairs, or of parts of their mail; what cannot be is left out and told."""
+
+        def subject_of(names: Sequence[str]) -> Subject:
+            return Subject(**dict(zip(dimensions, names, strict=True)))
+
         if pair_count <= self._few_pairs:
-            return [
-                (Subject(**dict(zip(dimensions, names, strict=True))), evidence)
-                for names, evidence in self._added_up(which, as_of, said, dimensions)
-            ]
+            added_up = self._added_up(which, as_of, said, dimensions)
+            return [(subject_of(names), evidence) for names, evidence in added_up]
         found = []
         for names, counts in self._counted(which, as_of, said, dimensions):
-            subject = Subject(**dict(zip(dimensions, names, strict=True)))
+            subject = subject_of(names)
             try:
                 found.append((subject, evidence_of_counted(counts, self._representative_count)))
             except DataError as error:  # rollups that are being repaired: the next look sees them whole
