@@ -23,6 +23,7 @@ from postloop.adapters.rollup_repair import (
 )
 from postloop.adapters.rollup_screen import screen_hours
 from tests.support.database import Database, Row, event, migrated_database, recently
+from tests.support.processes import wait_until
 
 ROLLUPS = ("rollup_minute", "rollup_hour")
 KINDS = (
@@ -379,6 +380,36 @@ def test_an_hour_that_grows_while_it_is_looked_at_is_left_for_later(
         assert work_queue(db.client, on_hour=compared.append).hours == compared == []
     assert len(pending_hours(db.client)) == 1
     assert work_queue(db.client).difference_count > 0
+    assert pending_hours(db.client) == []
+
+
+def test_an_insert_that_has_not_fed_its_rollups_yet_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    db, at, waited = migrated_database(), recently(), rollup_screen.wait_for_running_inserts
+    feed = str(
+        db.one(
+            "SELECT as_select FROM system.tables WHERE name = 'rollup_hour_feed' AND database = currentDatabase()"
+        )
+    )
+    db.client.command("DROP VIEW rollup_hour_feed")
+    db.client.command(
+        f"CREATE MATERIALIZED VIEW rollup_hour_feed TO rollup_hour AS {feed} AND sleep(2) = 0"
+    )
+    queue_hours(db.client, [at], "first run of an owner")
+    storing = threading.Thread(target=lambda: db.insert(mixed_rows(at), client=db.connect()))
+
+    def once_its_rows_are_there(*arguments: Any, **options: Any) -> None:
+        assert domain_events(db, "rollup_hour") == 0
+        waited(*arguments, **options)
+
+    compared: list[datetime] = []
+    monkeypatch.setattr(rollup_screen, "wait_for_running_inserts", once_its_rows_are_there)
+    storing.start()
+    wait_until(
+        lambda: db.one("SELECT count() FROM events") == 60, timeout_s=30, what="the raw rows are there"
+    )
+    report = work_queue(db.client, on_hour=compared.append)
+    storing.join()
+    assert (report.hours, compared) == ([at.replace(minute=0)], [])
     assert pending_hours(db.client) == []
 
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -24,7 +23,6 @@ import numpy.typing as npt
 from clickhouse_connect.driver.client import Client
 
 from postloop.adapters.clickhouse import translated
-from postloop.adapters.errors import UnavailableError
 from postloop.adapters.migration_render import Layout
 from postloop.adapters.rollup_sql import (
     COUNTERS,
@@ -38,6 +36,7 @@ from postloop.adapters.rollup_sql import (
     mixed,
     no_counters,
 )
+from postloop.adapters.running_inserts import wait_for_running_inserts
 
 INSERT_COMMENT: Final = "postloop-reconcile"
 _MOVES_PER_INSERT: Final = 200_000
@@ -151,10 +150,6 @@ class Judge:
         self._client = client
         self._layout = layout
         self._wait_s = wait_s
-        cluster = layout.cluster
-        self._processes = (
-            f"clusterAllReplicas('{cluster}', system.processes)" if cluster else "system.processes"
-        )
         self._zero = int(self._rows(no_counters())[0][0])
         known = {row[0] for row in self._rows("SELECT name FROM system.settings")}
         self._write = {name: value for name, value in _WRITE.items() if name in known}
@@ -164,7 +159,7 @@ class Judge:
         queries = HourQueries(hour, self._layout)
         row_count, copies = self._copies(queries)
         first = [self._side(queries.raw_hashes(rollup, copies)) for rollup in rollups]
-        self._wait_for_inserts()
+        wait_for_running_inserts(self._client, self._layout, wait_s=self._wait_s)
         rolled = [self._side(queries.rollup_hashes(rollup)) for rollup in rollups]
         # Raw rows are only ever added: the same number of rows is the same rows, and A2 needs no counting. Verdicts
         # may change meanwhile (`reclassify`): `repair` counts again, and leaves out what is another difference.
@@ -223,20 +218,6 @@ class Judge:
             table = self._client.query_arrow(f"{query} ORDER BY k", settings=_READ)
         keys, counters, stamps = (table.column(place).to_numpy() for place in range(3))
         return _Side(keys.astype(np.uint64), counters.astype(np.uint64), stamps.astype(np.int64))
-
-    def _wait_for_inserts(self) -> None:
-        """Wait until the inserts of recorders and repairs that now run have ended."""
-        query = (
-            f"SELECT query_id FROM {self._processes} "
-            "WHERE query_kind = 'Insert' AND startsWith(Settings['log_comment'], 'postloop-')"
-        )
-        deadline = time.monotonic() + self._wait_s
-        running = {row[0] for row in self._rows(query)}
-        while running:
-            if time.monotonic() > deadline:
-                raise UnavailableError(f"an insert has run for more than {self._wait_s:g} s: {min(running)}")
-            time.sleep(0.02)
-            running &= {row[0] for row in self._rows(query)}
 
     def _rows(self, query: str) -> Sequence[Any]:
         with translated("the counts cannot be read"):

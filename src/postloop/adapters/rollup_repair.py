@@ -127,7 +127,7 @@ def pending_hours(client: Client) -> list[QueuedHour]:
     return [QueuedHour(_instant(at * 1000), _instant(since), reason) for at, since, reason in rows]
 
 
-def work_queue(client: Client, *, limit: int = 24, **options: Any) -> RepairReport:
+def work_queue(client: Client, *, limit: int = 24, wait_s: float = 60.0, **options: Any) -> RepairReport:
     """Repair the oldest `limit` noted hours that do not agree at first sight; what did not come to rest stays noted.
 
     An hour that grows while it is looked at is left for later: to compare it closely would take several seconds of
@@ -136,18 +136,19 @@ def work_queue(client: Client, *, limit: int = 24, **options: Any) -> RepairRepo
     Args:
         client: A connection to the database.
         limit: Hours of one call that are compared closely.
+        wait_s: Longest wait for the inserts that run.
         options: For `repair_hours`.
     """
     noted = pending_hours(client)
     hours = sorted({note.hour for note in noted})
     if not hours:
         return RepairReport()
-    seen = screen_hours(client, read_store(client).layout, hours)
+    seen = screen_hours(client, read_store(client).layout, hours, wait_s=wait_s)
     reclassified = {note.hour for note in noted if note.reason == RECLASSIFIED}
     agreed = seen.agreed - reclassified
     left = agreed | seen.moving
     closely = [hour for hour in hours if hour not in left][:limit]
-    report = repair_hours(client, closely, **options)
+    report = repair_hours(client, closely, wait_s=wait_s, **options)
     report.hours = sorted({*report.hours, *agreed})
     settled = agreed | (set(closely) - set(report.busy_hours))
     if not options.get("dry_run"):

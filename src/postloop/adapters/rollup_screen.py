@@ -17,6 +17,7 @@ from clickhouse_connect.driver.client import Client
 from postloop.adapters.clickhouse import translated
 from postloop.adapters.migration_render import Layout
 from postloop.adapters.rollup_sql import ROLLUPS, Rollup
+from postloop.adapters.running_inserts import wait_for_running_inserts
 
 HOURS_PER_QUERY: Final = 1_000
 
@@ -29,18 +30,30 @@ class Screened:
     moving: set[datetime]
 
 
-def screen_hours(client: Client, layout: Layout, hours: Sequence[datetime]) -> Screened:
+def screen_hours(
+    client: Client, layout: Layout, hours: Sequence[datetime], *, wait_s: float = 60.0
+) -> Screened:
     """Return which of the hours have rollups that count as many events as are stored raw, repeats included.
 
-    The raw rows are counted before and after the rollups: an hour that moved meanwhile does not agree.
+    The raw rows are counted before and after the rollups: an hour that moved meanwhile does not agree. The inserts
+    that ran at the first count have ended at the second: their rows may be there before their rollups are, and such
+    an hour only seems to differ.
+
+    Args:
+        client: A connection to the database.
+        layout: Where the tables live.
+        hours: Instants at which hours begin.
+        wait_s: Longest wait for the inserts that run.
 
     Raises:
-        UnavailableError, RefusedError: ClickHouse cannot be asked.
+        UnavailableError: ClickHouse cannot be reached, or an insert ran for longer than `wait_s`.
+        RefusedError: ClickHouse refused a query.
     """
     found = Screened(set(), set())
     for start in range(0, len(hours), HOURS_PER_QUERY):
         part = sorted(hours[start : start + HOURS_PER_QUERY])
         before = _raw_counts(client, layout, part)
+        wait_for_running_inserts(client, layout, wait_s=wait_s)
         rolled = [_rolled_counts(client, layout, rollup, part) for rollup in ROLLUPS]
         after = _raw_counts(client, layout, part)
         for hour in part:
