@@ -20,6 +20,7 @@ from postloop.domain.errors import PostloopError
 from postloop.domain.roles import BLOCKLIST, RECORDER, REPUTATION, WEBHOOKS
 from postloop.settings import Settings, SettingsError, load_settings
 from postloop_streams.role import Role
+from postloop_streams.without_pandas import refuse_pandas
 
 # By name: a worker imports its own role alone. Importing all four takes up to 0.9 s of processor time more.
 ROLES: Final = {
@@ -36,6 +37,7 @@ _M_ARENA_MAX: Final = -8
 
 def main(arguments: list[str]) -> int:
     """Run one role; return the exit code."""
+    refuse_pandas()
     if len(arguments) != 1 or arguments[0] not in ROLES:
         print(f"error: name one role: {', '.join(ROLES)}", file=sys.stderr)  # noqa: T201
         return EXIT_USAGE

@@ -391,9 +391,7 @@ def test_an_insert_that_has_not_fed_its_rollups_yet_is_waited_for(monkeypatch: p
         )
     )
     db.client.command("DROP VIEW rollup_hour_feed")
-    db.client.command(
-        f"CREATE MATERIALIZED VIEW rollup_hour_feed TO rollup_hour AS {feed} AND sleep(2) = 0"
-    )
+    db.client.command(f"CREATE MATERIALIZED VIEW rollup_hour_feed TO rollup_hour AS {feed} AND sleep(2) = 0")
     queue_hours(db.client, [at], "first run of an owner")
     storing = threading.Thread(target=lambda: db.insert(mixed_rows(at), client=db.connect()))
 
