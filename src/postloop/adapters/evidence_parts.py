@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
+from operator import add, itemgetter
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -26,10 +27,17 @@ _PARTS: Final[dict[WindowName, tuple[str, ...]]] = {
 """The parts that make a window: those of the minutes, or those of the hours."""
 
 
+_ARE_REFUSALS: Final = tuple(name.endswith("_refusal_count") for name in COUNT_NAMES)
+
+
 class _Part(NamedTuple):
     name: str
     day: date
     counts: WindowCounts
+
+
+_Place = tuple[str, date]
+"""The name of a part, and its day."""
 
 
 def evidence_by_subject(
@@ -38,23 +46,33 @@ def evidence_by_subject(
     """Yield the dimensions of each subject with its evidence, sorted.
 
     Args:
-        rows: Dimensions, name of the part, day, and the counts.
+        rows: Dimensions, cube, name of the part, day, and the counts.
         dimension_count: How many dimensions there are.
         as_of: As it was asked for, a whole minute.
         representative_count: Outcomes that are representative.
     """
-    found: defaultdict[tuple[str, ...], list[Sequence[Any]]] = defaultdict(list)
+    found: defaultdict[tuple[str, ...], dict[_Place, Sequence[int]]] = defaultdict(dict)
     for row in rows:
-        found[tuple(row[:dimension_count])].append(row[dimension_count:])
-    for names, parts in sorted(found.items()):
+        cube, *place = row[dimension_count : dimension_count + 3]
+        counts: Sequence[int] = row[dimension_count + 3 :]
+        if cube == "bounce":
+            counts = [
+                count if is_refusal else 0 for count, is_refusal in zip(counts, _ARE_REFUSALS, strict=True)
+            ]
+        parts = found[tuple(row[:dimension_count])]
+        known = parts.get(key := (place[0], place[1]))
+        parts[key] = counts if known is None else [*map(add, known, counts)]
+    for names, parts in sorted(found.items(), key=itemgetter(0)):
         try:
             yield names, _evidence(parts, as_of=as_of, representative_count=representative_count)
         except DataError as error:  # rollups that are being repaired: the next look sees them whole
             log.warning("evidence_unreadable", subject=names, reason=str(error))
 
 
-def _evidence(rows: Iterable[Sequence[Any]], *, as_of: datetime, representative_count: int) -> Evidence:
-    parts = [_Part(row[0], row[1], _counts(row[2:])) for row in rows]
+def _evidence(
+    counted: Mapping[_Place, Sequence[int]], *, as_of: datetime, representative_count: int
+) -> Evidence:
+    parts = [_Part(*place, _counts(values)) for place, values in counted.items()]
     windows: dict[WindowName, WindowCounts] = {
         window: total(part.counts for part in parts if part.name in names) for window, names in _PARTS.items()
     }

@@ -27,6 +27,7 @@ from postloop.adapters.reputation_rows import (
 )
 from postloop.adapters.reputation_sql import (
     AFTER,
+    MONTH,
     NEWS,
     PAIR,
     SOME,
@@ -91,10 +92,9 @@ class ReputationReader:
 
     def all_evidence(self, as_of: datetime) -> Iterator[list[tuple[Subject, Evidence]]]:
         """Yield pages with the evidence of every pair of account and sender domain of the last 30 days."""
-        month = "toDateTime({as_of:UInt32}, 'UTC') - toIntervalDay(30)"
         subjects = (
-            f"{self._layout.readable('rollup_hour')} WHERE cube = 'domain' AND bucket >= {month} "
-            f"AND toMonday(bucket) >= toMonday({month})"
+            f"{self._layout.readable('rollup_hour')} WHERE cube = 'domain' AND bucket >= {MONTH} "
+            f"AND toMonday(bucket) >= toMonday({MONTH})"
         )
         yield from self._pages(subjects, "1", as_of, {})
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import Depends, Request
 
@@ -18,9 +18,13 @@ from postloop.api.key_ring import KeyRing
 from postloop.api.memory import BlocklistMemory
 from postloop.api.neighbours import Neighbours
 from postloop.api.publishing import Publisher
+from postloop.api.recent import Recent
 from postloop.api.warehouse import Warehouse
 from postloop.domain.reputation import ReputationPolicy
 from postloop.settings import Settings
+
+# Its windows end at whole minutes and its series at whole hours: nobody sees the difference.
+_KEEP_DOMAINS_S: Final = 5.0
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class Api:
     memory: BlocklistMemory
     neighbours: Neighbours
     health: Health
+    domains: Recent[bytes]
 
 
 def make_api(settings: Settings, *, stack_url: str = "") -> Api:
@@ -71,6 +76,7 @@ def make_api(settings: Settings, *, stack_url: str = "") -> Api:
         memory=memory,
         neighbours=neighbours,
         health=health,
+        domains=Recent(keep_s=_KEEP_DOMAINS_S),
     )
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final, TypeVar
 
 from clickhouse_connect.driver.client import Client
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 
 from postloop.adapters.clock import utc_now
 from postloop.adapters.domain_health import (
@@ -93,6 +93,7 @@ def _place(cursor: str) -> ListPlace:
 @router.get(
     "/v1/domains/{sender_domain}",
     summary="The health of a sender domain",
+    response_model=DomainAnswer,
     responses={**errors(404), **example(DOMAIN)},
 )
 async def show_domain(
@@ -109,12 +110,29 @@ async def show_domain(
             "operators), and Tencent's level: takes longer."
         ),
     ] = False,
+) -> Response:
+    """Tell rates with their intervals, score, reasons, what to do, opens, delivery times, and series for charts.
+
+    Who asks for the same within five seconds gets the same answer.
+    """
+    account = account_of(caller, account_id)
+
+    async def make() -> bytes:
+        found = await _answer(api, caller, account, sender_domain, with_parts=parts)
+        return found.model_dump_json(by_alias=True).encode()
+
+    # An account and an operator are told different things, also where the operator names the account.
+    key = (caller.account_id, account, sender_domain, parts)
+    return Response(await api.domains.get(key, make), media_type="application/json")
+
+
+async def _answer(
+    api: Api, caller: Caller, account: str | None, sender_domain: str, *, with_parts: bool
 ) -> DomainAnswer:
-    """Tell rates with their intervals, score, reasons, what to do, opens, delivery times, and series for charts."""
-    account, now = account_of(caller, account_id), utc_now()
+    now = utc_now()
 
     async def rest(subject: Subject) -> dict[str, Any]:
-        return await _rest(api, subject, caller, now, with_parts=parts)
+        return await _rest(api, subject, caller, now, with_parts=with_parts)
 
     if account is None:
         found, rests = await _of_all_accounts(api, sender_domain, rest, now)
@@ -128,7 +146,7 @@ async def show_domain(
         found, rests = standings(evidence, current), [own]
     if not found:
         raise Problem(404, "not_found", "Nothing was sent from this domain in the last 30 days.")
-    unasked = {} if parts else dict.fromkeys(("mailbox_providers", "ip_pools", "pools", "tencent"))
+    unasked = {} if with_parts else dict.fromkeys(("mailbox_providers", "ip_pools", "pools", "tencent"))
     return DomainAnswer(
         sender_domain=sender_domain,
         accounts=[
