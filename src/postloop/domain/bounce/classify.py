@@ -50,7 +50,7 @@ def _second_thought(rule: Rule, reply: Reply) -> tuple[Reason, str]:
         return ("system_error" if reason == "mailbox_full" else "sender_blocked"), f"before_rcpt.{rule.name}"
     if reason == "user_unknown" and not _is_proven(rule, reply):
         return "recipient_filtered", f"unproven.{rule.name}"
-    if reason == "host_unknown" and evidence.is_temporary and not rule.is_declared:
+    if reason == "host_unknown" and not rule.is_declared and (evidence.is_temporary or _may_pass(reply)):
         # A name server that fails is no domain that is gone: "host not found, try again" (SERVFAIL).
         return "network", f"temporary.{rule.name}"
     return reason, rule.name
@@ -72,6 +72,11 @@ def _is_proven(rule: Rule, reply: Reply) -> bool:
         or rule.is_proof
         or reply.provider in reply.book.providers.verifying
     )
+
+
+def _may_pass(reply: Reply) -> bool:
+    """Return whether the words say that it may pass; a log without any code says so in words alone."""
+    return any(rule.name.endswith(".temporary") for rule in reply.matching(reply.book.doubt))
 
 
 def _is_doubtful(rule: Rule, reply: Reply) -> bool:

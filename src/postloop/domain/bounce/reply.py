@@ -1,13 +1,16 @@
 """A bounce made ready for the rules."""
 
+import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from postloop.domain.bounce.evidence import Evidence, evidence_of
 from postloop.domain.bounce.model import Bounce
 from postloop.domain.bounce.rule import Rule
 from postloop.domain.bounce.rulebook import Rulebook
 from postloop.domain.bounce.text import examined, first_reply, fold
+
+_find_url_host: Final = re.compile(r"https?://([a-z0-9.-]{1,253})").search
 
 
 class Reply(NamedTuple):
@@ -36,7 +39,14 @@ def read_reply(bounce: Bounce, book: Rulebook) -> Reply:
     """Return a bounce made ready for the rules of a book."""
     whole = fold(examined(bounce.diagnostic or ""))
     folded = first_reply(whole)
-    provider = book.providers.name_of(host=bounce.remote_host or "", domain=bounce.recipient_domain or "")
+    host = bounce.remote_host or _host_of_url(folded)
+    provider = book.providers.name_of(host=host, domain=bounce.recipient_domain or "")
     signs = book.cut(book.vocabulary.encode(folded))
     candidates = book.table.candidates(signs) & (book.general | book.of_provider.get(provider, 0))
     return Reply(book, evidence_of(bounce, folded, whole[len(folded) :]), provider, signs, candidates)
+
+
+def _host_of_url(folded: str) -> str:
+    """Return the host of the page that a reply points to: who wrote the reply, where nothing else says it."""
+    found = _find_url_host(folded) if "://" in folded else None
+    return found[1] if found else ""
