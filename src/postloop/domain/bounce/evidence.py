@@ -8,6 +8,8 @@ from postloop.domain.bounce.model import Bounce
 Stage = Literal["", "before_rcpt", "rcpt", "after_rcpt"]
 
 _LONGEST_CODE: Final = 3
+# RFC 4954 section 6: what these refuse is a login, and a user who is unknown then is the sender's.
+_OF_A_LOGIN: Final = frozenset({534, 535, 538})
 # A reply code or status must not be part of a longer number, of an IP address or of a name.
 _find_reply_code: Final = re.compile(r"(?<![\w.:/=+-])[245]\d\d(?=[\s-]|$)(?!-\d\d)").search
 _find_status: Final = re.compile(r"(?<![\w.])[245]\.\d{1,3}\.\d{1,3}(?!\.?\d)").search
@@ -80,7 +82,7 @@ def evidence_of(bounce: Bounce, folded: str, follow_up: str) -> Evidence:
         status=status,
         status_class=status_class,
         is_temporary=code // 100 == 4 or status_class == "4" or _is_delayed(bounce.action),
-        stage=_stage(bounce.smtp_command or "", folded, follow_up),
+        stage="before_rcpt" if code in _OF_A_LOGIN else _stage(bounce.smtp_command or "", folded, follow_up),
         has_host=bool(bounce.remote_host),
     )
 
