@@ -13,6 +13,8 @@ _OF_A_LOGIN: Final = frozenset({534, 535, 538})
 # A reply code or status must not be part of a longer number, of an IP address or of a name.
 _find_reply_code: Final = re.compile(r"(?<![\w.:/=+-])[245]\d\d(?=[\s-]|$)(?!-\d\d)").search
 _find_status: Final = re.compile(r"(?<![\w.])[245]\.\d{1,3}\.\d{1,3}(?!\.?\d)").search
+# The first line of several: RFC 5321 section 4.2.1.
+_find_continued: Final = re.compile(r"(?<!\S)([245]\d\d)-([245]\.\d{1,3}\.\d{1,3} )?").search
 _is_status: Final = re.compile(r"\s*#?([245])\.(\d{1,3})\.(\d{1,3})(?!\.?\d)").match
 # "(in reply to end of DATA command)" of Postfix, "after RCPT TO:" of Exim, "Error following RCPT command" of others.
 _TRANSCRIPTS: Final = ("in reply to", "smtp error from remote", "error following", "did not like our")
@@ -82,9 +84,22 @@ def evidence_of(bounce: Bounce, folded: str, follow_up: str) -> Evidence:
         status=status,
         status_class=status_class,
         is_temporary=code // 100 == 4 or status_class == "4" or _is_delayed(bounce.action),
-        stage="before_rcpt" if code in _OF_A_LOGIN else _stage(bounce.smtp_command or "", folded, follow_up),
+        stage="before_rcpt"
+        if code in _OF_A_LOGIN
+        else _stage(bounce.smtp_command or "", _without_continuations(folded), follow_up),
         has_host=bool(bounce.remote_host),
     )
+
+
+def _without_continuations(folded: str) -> str:
+    """Return the text without the code and status that a reply of several lines repeats, which may split a phrase."""
+    found = _find_continued(folded)
+    if found is None:
+        return folded
+    code, status = found[1], found[2] or ""
+    for repeated in (f" {code}-{status}", f" {code} {status}", f" {code}-", f" {code} "):
+        folded = folded.replace(repeated, " ")
+    return folded
 
 
 def _is_delayed(action: str | None) -> bool:
