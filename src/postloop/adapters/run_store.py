@@ -25,6 +25,7 @@ from clickhouse_connect.driver.client import Client
 from postloop.adapters.clickhouse import translated
 from postloop.adapters.dead_letter_store import insert_dead_letters
 from postloop.adapters.event_table import repeated
+from postloop.adapters.running_inserts import processes_table
 from postloop.domain.errors import PostloopError
 
 INSERT_COMMENT: Final = "postloop-recorder"
@@ -136,9 +137,7 @@ class ClickHouseRunStore:
         self._exact = {name: value for name, value in _EXACT.items() if name in known}
         if cluster:
             self._exact |= {"insert_quorum": "auto", "insert_quorum_parallel": 0}
-        self._processes = (
-            f"clusterAllReplicas('{cluster}', system.processes)" if cluster else "system.processes"
-        )
+        self._processes = processes_table(cluster)
         self._on_cluster = f" ON CLUSTER '{cluster}'" if cluster else ""
         self._columns: list[str] = []
 

@@ -11,17 +11,19 @@ from postloop.adapters.errors import UnavailableError
 from postloop.adapters.migration_render import Layout
 
 
+def processes_table(cluster: str) -> str:
+    """Return what lists the queries that run: on one node, or on all of a named cluster."""
+    return f"clusterAllReplicas('{cluster}', system.processes)" if cluster else "system.processes"
+
+
 def wait_for_running_inserts(client: Client, layout: Layout, *, wait_s: float) -> None:
     """Return when the inserts of recorders and repairs that run at this moment have ended; later ones do not matter.
 
     Raises:
         UnavailableError: ClickHouse cannot be reached, or one of them ran for longer than `wait_s`.
     """
-    processes = (
-        f"clusterAllReplicas('{layout.cluster}', system.processes)" if layout.cluster else "system.processes"
-    )
     query = (
-        f"SELECT query_id FROM {processes} "  # noqa: S608  our own names
+        f"SELECT query_id FROM {processes_table(layout.cluster)} "  # noqa: S608  our own names
         "WHERE query_kind = 'Insert' AND startsWith(Settings['log_comment'], 'postloop-')"
     )
 
