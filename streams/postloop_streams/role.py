@@ -58,7 +58,7 @@ class Role:
         # Faust wants a directory even where no table is kept.
         self._directory = TemporaryDirectory(prefix=f"postloop-{name}-")
         self.app = create_app(settings, role=name, data_dir=Path(self._directory.name))
-        self._was_assigned = False
+        self._has_started = self._was_assigned = False
         self._is_stopping = False
         self._assigning = asyncio.Lock()
         self.app.on_partitions_assigned.connect(self._on_assigned, weak=False)
@@ -88,7 +88,7 @@ class Role:
         """Let go of what is left."""
 
     def started(self) -> None:
-        """Start what runs beside the agents; the health server answers already."""
+        """Start what runs beside the agents; called once on the event loop, before the first partitions are owned."""
 
     def watched(self) -> None:
         """Look after what changes by itself; called every second once partitions were assigned."""
@@ -127,6 +127,8 @@ class Role:
         async with self._assigning:
             if self._is_stopping:
                 return
+            # Faust runs the tasks of an app once it has started, and the broker may give partitions before.
+            self._start_once()
             self._was_assigned = True
             self.lease.watch(self.app.consumer)
             self.health.set("kafka", True)
@@ -153,8 +155,13 @@ class Role:
         await self._health_server.start()
         if self._is_stopping:  # Faust starts what it had begun to start
             return
-        self.started()
+        self._start_once()
         self.log.info("health_serving", port=self._health_server.port)
+
+    def _start_once(self) -> None:
+        if not self._has_started:
+            self._has_started = True
+            self.started()
 
     async def _watch(self) -> None:
         while not self.app.should_stop:
