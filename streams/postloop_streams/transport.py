@@ -15,6 +15,7 @@ version is therefore pinned; tests/contract/test_faust_internals.py fails loudly
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 import types
 from collections import defaultdict, deque
@@ -28,13 +29,19 @@ from aiokafka.structs import ConsumerRecord
 from faust.topics import Topic
 from faust.transport.consumer import ensure_TP
 from faust.transport.drivers import aiokafka as driver
-from faust.types import TP, ConsumerMessage, EventT
+from faust.types import TP, AppT, ConsumerMessage, EventT
 from faust.types.tuples import ack_lock
 from mode.utils.futures import notify
 
 SCHEME: Final = "postloop"
-# Faust fixes 1500 ms: a fetch that waits for drained partitions then holds up the next fetch of the others.
-FETCH_MAX_WAIT_MS: Final = 100
+# A fetch costs broker and worker the same whatever it brings, so while nothing is behind there is a pause between them.
+# Roles that collect by themselves say how long in `pause_between_fetches`.
+QUIET_PAUSE_S: Final = 0.2
+# While something is behind, a fetch of the other partitions ends soon, and empty.
+_BEHIND_PAUSE_S: Final = 0.02
+# The pause is ours and not the brokers': a fetch that waits for drained partitions holds up the next one of the others.
+# The embedded broker holds every answer back for this time, whatever it found, and looks into partitions for no longer.
+_FETCH_WAIT_MS: Final = 50
 # A worker that catches up holds one answer of each broker; aiokafka would allow 50 MB.
 FETCH_MAX_BYTES: Final = 8 << 20
 _SEEK_PAUSE_S: Final = 0.2
@@ -42,6 +49,11 @@ _THREAD_STARTS_S: Final = 0.01
 _COMMIT_ATTEMPTS: Final = 5
 # Records given to ordinary agents between two turns of the event loop.
 _RECORDS_PER_TURN: Final = 100
+
+
+def pause_between_fetches(app: AppT[Any], pause_s: float) -> None:
+    """Have so long a pause between fetches while nothing is behind. To be called before the app starts."""
+    app.quiet_pause_s = pause_s
 
 
 class Epoch(NamedTuple):
@@ -154,7 +166,7 @@ def _resume(coroutine: Coroutine[Any, Any, None], pending: Any) -> Generator[Any
 
 
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
-    """Faust's consumer thread with a shorter fetch wait and smaller answers, which notes when it joined its group.
+    """Faust's consumer thread with pauses and answers of a size of our own, which notes when it joined its group.
 
     It ends when it is told to at any moment. Faust's own hangs when that is between the start of the thread and its
     first step (the thread is left running), or while partitions are assigned (the handler asks the thread something
@@ -164,9 +176,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     Attributes:
         joined_at_s: When the request was sent that the broker answered with the present assignment; monotonic
             seconds, None before the first one.
+        is_behind: Whether partitions held more than was fetched last; set by the consumer.
     """
 
     joined_at_s: float | None = None
+    is_behind: bool = False
 
     async def on_start(self) -> None:
         """Start the consumer and watch how it joins."""
@@ -182,6 +196,24 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             return response
 
         coordinator._send_req = noting
+        self._pause_fetches(self._consumer._fetcher)
+
+    def _pause_fetches(self, fetcher: Any) -> None:
+        fetch: Callable[..., Awaitable[bool]] = fetcher._proc_fetch_request
+        sent_at_s: dict[int, float] = {}
+
+        async def pausing(assignment: Any, node_id: int, request: Any) -> bool:
+            pause_s = _BEHIND_PAUSE_S if self.is_behind else getattr(self.app, "quiet_pause_s", QUIET_PAUSE_S)
+            try:
+                await asyncio.sleep(max(0.0, sent_at_s.get(node_id, -math.inf) + pause_s - time.monotonic()))
+            except (
+                asyncio.CancelledError
+            ):  # a rebalance, or the end; as a fetch under way, whose end is waited for
+                return False
+            sent_at_s[node_id] = time.monotonic()
+            return await fetch(assignment, node_id, request)
+
+        fetcher._proc_fetch_request = pausing
 
     async def stop(self) -> None:
         """Stop the thread; one that was just started runs first."""
@@ -211,7 +243,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     def _create_worker_consumer(self, transport: driver.Transport) -> AIOKafkaConsumer:
         consumer = super()._create_worker_consumer(transport)
-        consumer._fetch_max_wait_ms = FETCH_MAX_WAIT_MS
+        consumer._fetch_max_wait_ms = _FETCH_WAIT_MS
         consumer._fetch_max_bytes = FETCH_MAX_BYTES
         return consumer
 
@@ -340,15 +372,13 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
                 return
         last = records[-1]
         mark = Mark(last.offset + 1)
-        highwater = self.highwater(tp) or 0
-        behind_count = max(0, highwater - last.offset - 1)
-        batch = RecordBatch(tp, records, generation_id, mark, behind_count=behind_count)
+        batch = RecordBatch(tp, records, generation_id, mark, behind_count=self._behind_count(tp, records))
         message = BatchMessage(
             last.topic, last.partition, last.offset, (last.timestamp or 0) / 1000.0, last.timestamp_type,
             None, None, batch, None, 0, 0, tp, generation_id=generation_id,
         )  # fmt: skip
         self._marks[tp].append(mark)
-        self.app.monitor.track_tp_end_offset(tp, highwater)
+        self.app.monitor.track_tp_end_offset(tp, self.highwater(tp) or 0)
         await self._deliver(message)
         self._read_offset[tp] = last.offset
 
@@ -405,20 +435,29 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
         self, fetched: Mapping[Any, Sequence[ConsumerRecord]], active: set[TP] | None, epoch: Epoch
     ) -> None:
         singles: dict[TP, Sequence[ConsumerRecord]] = {}
+        behind_count = 0
         for raw_tp, records in fetched.items():
             if self._is_stale(epoch):
                 return
             tp = ensure_TP(raw_tp)
             if not (active is None or tp in active or tp in self._buffered_partitions):
                 continue
+            behind_count += self._behind_count(tp, records)
             if self._takes_batches(tp):
                 await self._commit_when_due()
                 await self._deliver_batch(tp, records, epoch.generation_id)
                 await asyncio.sleep(0)
             else:
                 singles[tp] = records
+        self._thread.is_behind = behind_count > 0
         if singles:
             await self._deliver_singles(singles, epoch)
+
+    def _behind_count(self, tp: TP, records: Sequence[ConsumerRecord]) -> int:
+        """Return how many records the partition held behind these when they were fetched, as far as the broker said."""
+        highwater: int = self.highwater(tp) or 0
+        last: int = records[-1].offset
+        return max(0, highwater - last - 1)
 
     async def _seek_back(self) -> None:
         """Read everything that is not committed again, also of partitions of which nothing was ever committed.

@@ -12,6 +12,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+import aiokafka.consumer.fetcher as fetcher
 import aiokafka.consumer.group_coordinator as coordinator
 import faust.app.base as app
 import faust.streams as streams
@@ -65,6 +66,8 @@ FINGERPRINTS: dict[str, tuple[Callable[..., Any], str]] = {
     "a rebalance while stopping": (app.App._on_partitions_assigned, "898c6194a3a4"),
     "leaving the group": (coordinator.GroupCoordinator.close, "50a2f507244f"),
     "partitions that stand still": (driver.AIOKafkaConsumerThread.verify_event_path, "61cc340dbba8"),
+    "fetches, one at a time of each broker": (fetcher.Fetcher._fetch_requests_routine, "adce62b6fc7b"),
+    "the fetch": (fetcher.Fetcher._proc_fetch_request, "9116b6453572"),
     "heartbeats": (coordinator.GroupCoordinator._do_heartbeat, "0fdf1386079b"),
 }
 
@@ -87,7 +90,17 @@ def test_the_scheme_is_found_by_its_entry_point() -> None:
 def test_every_override_overrides_something() -> None:
     ours = {name for name, value in vars(Consumer).items() if inspect.isfunction(value)}
     own = {"_forget", "_takes_batches", "_deliver", "_deliver_batch", "_commit_when_due", "_deliver_singles"}
-    own |= {"commit_stored", "_epoch", "_is_stale", "_drain_once", "_deliver_fetched", "_seek_back"}
+    own |= {
+        "commit_stored",
+        "_epoch",
+        "_is_stale",
+        "_drain_once",
+        "_deliver_fetched",
+        "_seek_back",
+        "_behind_count",
+    }
     assert {name for name in ours - own if not hasattr(driver.Consumer, name)} == set()
     ours = {name for name, value in vars(ConsumerThread).items() if inspect.isfunction(value)}
-    assert {name for name in ours if not hasattr(driver.AIOKafkaConsumerThread, name)} == set()
+    assert {
+        name for name in ours - {"_pause_fetches"} if not hasattr(driver.AIOKafkaConsumerThread, name)
+    } == set()

@@ -79,13 +79,24 @@ def test_a_run_is_cut_by_its_bytes() -> None:
     assert queue.due(now_s=0) is not None
 
 
-def test_a_quiet_run_is_due_after_the_linger() -> None:
-    queue = RunQueue(max_rows=1000, max_bytes=10**9, linger_s=2)
+def test_runs_are_cut_by_time_once_a_linger_whenever_their_rows_come() -> None:
+    queue = RunQueue(max_rows=1000, max_bytes=10**9, linger_s=10)
     assert queue.due_in_s(now_s=0) is None
-    queue.add(stretch(0, DAYS[0], [0]), now_s=10)
-    assert queue.due(now_s=11.9) is None
-    assert queue.due_in_s(now_s=11) == 1
-    assert queue.due(now_s=12) is not None
+    # After a pause the rows of one fetch are waited for, not the whole linger.
+    queue.add(stretch(0, DAYS[0], [0]), now_s=100)
+    assert queue.due(now_s=101.9) is None
+    assert queue.due_in_s(now_s=101) == 1
+    queue.add(stretch(1, DAYS[0], [0]), now_s=101.9)
+    first = queue.due(now_s=102)
+    assert first is not None and first.row_count == 2
+    # What comes right behind a cut waits for what the brokers collect meanwhile.
+    queue.add(stretch(0, DAYS[0], [1]), now_s=103)
+    assert queue.due(now_s=110.9) is None
+    assert queue.due_in_s(now_s=103) == 8
+    assert queue.due(now_s=111) is not None
+    # No run waits longer than the linger.
+    queue.add(stretch(0, DAYS[0], [2]), now_s=111)
+    assert queue.due_in_s(now_s=111) == 9
 
 
 def test_a_stretch_without_rows_still_makes_a_run_that_acks() -> None:

@@ -13,7 +13,7 @@ from aiokafka.structs import TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from postloop_streams.transport import BatchTopic, Consumer, ConsumerThread
+from postloop_streams.transport import BatchTopic, Consumer, ConsumerThread, pause_between_fetches
 
 PARTITION = TP("email.send", 0)
 
@@ -65,14 +65,16 @@ class LoopConsumer(Consumer):
         self._acked_to, self._confirmed = {}, {}
         self._overtaken = False
         self._seeks_begun = self._seeks_ended = 0
+        self._thread = SimpleNamespace(is_behind=None)
         self.position = 0
+        self.end = 3
         self.delivered: list[int] = []
         self.during_fetch: Any = None
 
     should_stop = False
 
     def highwater(self, tp: TP) -> int:
-        return 3
+        return self.end
 
     async def _wait_next_records(self, timeout: float) -> Any:
         if self.during_fetch is not None:
@@ -186,3 +188,55 @@ async def test_what_is_stored_is_committed_before_seeking_back_forgets_it(consum
     await Consumer._seek_back(consumer)
     assert committed == [{PARTITION: 3}]
     assert not consumer._overtaken
+
+
+@pytest.mark.parametrize("behind_count", [0, 1])
+async def test_fetches_hurry_while_something_is_behind(consumer: LoopConsumer, behind_count: int) -> None:
+    consumer.end = 3 + behind_count
+    await consumer._drain_once()
+    assert consumer._thread.is_behind is (behind_count > 0)
+
+
+@pytest.mark.parametrize(("is_behind", "pause_s"), [(False, 50.0), (True, 0.02)])
+async def test_there_is_a_pause_between_the_fetches_of_a_broker(
+    monkeypatch: pytest.MonkeyPatch, is_behind: bool, pause_s: float
+) -> None:
+    slept_s: list[float] = []
+    asked: list[int] = []
+
+    async def sleep(duration_s: float) -> None:
+        slept_s.append(duration_s)
+
+    async def fetch(assignment: Any, node_id: int, request: Any) -> bool:
+        asked.append(node_id)
+        return True
+
+    monkeypatch.setattr("postloop_streams.transport.asyncio.sleep", sleep)
+    thread = ConsumerThread.__new__(ConsumerThread)
+    thread.app, thread.is_behind = SimpleNamespace(), is_behind
+    pause_between_fetches(thread.app, 50.0)
+    fetcher = SimpleNamespace(_proc_fetch_request=fetch)
+    thread._pause_fetches(fetcher)
+    for node_id in (1, 2, 1):
+        assert await fetcher._proc_fetch_request(None, node_id, None)
+    assert asked == [1, 2, 1]
+    assert slept_s[:2] == [0, 0]
+    assert 0 < slept_s[2] <= pause_s
+    assert is_behind or slept_s[2] > 0.02
+
+
+async def test_a_pause_ends_like_a_fetch_when_it_is_cancelled() -> None:
+    async def fetch(assignment: Any, node_id: int, request: Any) -> bool:
+        return True
+
+    thread = ConsumerThread.__new__(ConsumerThread)
+    thread.app = SimpleNamespace()
+    pause_between_fetches(thread.app, 50.0)
+    fetcher = SimpleNamespace(_proc_fetch_request=fetch)
+    thread._pause_fetches(fetcher)
+    assert await fetcher._proc_fetch_request(None, 1, None)
+    pausing = asyncio.create_task(fetcher._proc_fetch_request(None, 1, None))
+    await asyncio.sleep(0.01)
+    pausing.cancel()
+    # What closes the fetcher waits for it and expects no exception.
+    assert await pausing is False

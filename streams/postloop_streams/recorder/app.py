@@ -18,7 +18,7 @@ from postloop_streams.dead_letters import DeadLetterTopic
 from postloop_streams.recorder.reconciler import Reconciler
 from postloop_streams.recorder.recorder import Outside, Recorder
 from postloop_streams.role import Role
-from postloop_streams.transport import RecordBatch, committed_offsets
+from postloop_streams.transport import RecordBatch, committed_offsets, pause_between_fetches
 
 ROLE: Final = "recorder"
 # What a stopping worker takes to store what it already took in. Seconds.
@@ -37,6 +37,8 @@ class RecorderApp(Role):
             stuck_after_s=max(60.0, settings.insert_timeout.total_seconds() * 4),
             registry=self._metrics.registry,
         )
+        # Rows wait for company in the brokers, where it costs nothing, and not for as long again here.
+        pause_between_fetches(self.app, settings.linger.total_seconds())
         self._client = connect(settings, timeout_s=settings.insert_timeout.total_seconds() + 5)
         self._topics = [topic_name(kind, prefix=settings.topic_prefix) for kind in EVENT_TYPES]
         self._dead_letters = self.named(DEADLETTER_TOPIC)

@@ -7,6 +7,7 @@ after the other, and all records of a run have timestamps of one day, because `e
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +23,10 @@ from postloop.domain.event_types import EventType
 
 # Rows of one topic that are turned into columns together: fewer cost more each, more stay objects for longer.
 COLUMNAR_ROWS: Final = 500
+# Shares of the linger. Rows waited in the brokers for as long as that before they were fetched, so a run whose linger
+# others have waited is cut at once; it takes in more for a moment, since the partitions of a fetch come one by one.
+_BETWEEN_RUNS: Final = 0.9
+_SETTLING: Final = 0.2
 
 
 class Refused(NamedTuple):
@@ -114,6 +119,7 @@ class RunQueue:
     """Runs that are being filled (one per day) and runs that are full, in the order in which they must be stored."""
 
     def __init__(self, *, max_rows: int, max_bytes: int, linger_s: float) -> None:
+        self._cut_at_s = -math.inf
         self._max_rows = max_rows
         self._max_bytes = max_bytes
         self.linger_s = linger_s
@@ -138,13 +144,14 @@ class RunQueue:
             self._seal(stretch.day)
 
     def due(self, *, now_s: float) -> Run | None:
-        """Return the next run to store: a full one, or one that waited for the linger; None when none is due."""
+        """Return the next run to store: a full one, or one whose time has come; None when none is due."""
         if not self._sealed:
-            oldest = min(self._open.values(), key=lambda run: run.opened_at_s, default=None)
-            if oldest is None or now_s - oldest.opened_at_s < self.linger_s:
+            oldest = self._oldest()
+            if oldest is None or now_s < self._due_at_s(oldest):
                 return None
             self._seal(oldest.day)
         run = self._sealed.popleft()
+        self._cut_at_s = now_s
         self.row_count -= run.row_count
         self.byte_count -= run.byte_count
         return run
@@ -157,8 +164,17 @@ class RunQueue:
         """Return the seconds until a run is due; None when there is nothing at all."""
         if self._sealed:
             return 0.0
-        opened = [run.opened_at_s for run in self._open.values()]
-        return max(0.0, min(opened) + self.linger_s - now_s) if opened else None
+        oldest = self._oldest()
+        return None if oldest is None else max(0.0, self._due_at_s(oldest) - now_s)
+
+    def _oldest(self) -> Run | None:
+        return min(self._open.values(), key=lambda run: run.opened_at_s, default=None)
+
+    def _due_at_s(self, run: Run) -> float:
+        """Return when a run has waited for the linger, or for its last part when nothing was cut for a linger."""
+        settled_s = run.opened_at_s + self.linger_s * _SETTLING
+        turn_s = self._cut_at_s + self.linger_s * _BETWEEN_RUNS
+        return min(run.opened_at_s + self.linger_s, max(settled_s, turn_s))
 
     def seal_all(self) -> None:
         """Make every run due now."""
