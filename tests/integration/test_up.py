@@ -208,9 +208,17 @@ def test_every_part_comes_back_after_a_kill_and_events_go_on_being_stored(up: Ca
 
     produce(ready["kafka"], 7)
     wait_until(
-        lambda: stored(ready["clickhouse"]) == 17, timeout_s=20, what="events of the new broker are stored"
+        lambda: stored(ready["clickhouse"]) == 17,
+        timeout_s=20,
+        what="events of the new broker are stored",
+        process=stack.process,
     )
-    wait_until(lambda: get(f"{ready['http']}/ready")[0] == 200, timeout_s=10, what="/ready says yes again")
+    wait_until(
+        lambda: get(f"{ready['http']}/ready")[0] == 200,
+        timeout_s=10,
+        what="/ready says yes again",
+        process=stack.process,
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "sigterm"])
