@@ -23,6 +23,8 @@ from postloop_streams.transport import RecordBatch, committed_offsets, pause_bet
 ROLE: Final = "recorder"
 # What a stopping worker takes to store what it already took in. Seconds.
 DRAIN_S: Final = 3.0
+# A stop of `postloop up` waits for what the broker still holds, some seconds at most.
+LONGEST_PAUSE_S: Final = 0.5
 
 
 class RecorderApp(Role):
@@ -38,7 +40,7 @@ class RecorderApp(Role):
             registry=self._metrics.registry,
         )
         # Rows wait for company in the brokers, where it costs nothing, and not for as long again here.
-        pause_between_fetches(self.app, settings.linger.total_seconds())
+        pause_between_fetches(self.app, min(settings.linger.total_seconds(), LONGEST_PAUSE_S))
         self._client = connect(settings, timeout_s=settings.insert_timeout.total_seconds() + 5)
         self._topics = [topic_name(kind, prefix=settings.topic_prefix) for kind in EVENT_TYPES]
         self._dead_letters = self.named(DEADLETTER_TOPIC)
