@@ -206,10 +206,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             pause_s = _BEHIND_PAUSE_S if self.is_behind else getattr(self.app, "quiet_pause_s", QUIET_PAUSE_S)
             try:
                 await asyncio.sleep(max(0.0, sent_at_s.get(node_id, -math.inf) + pause_s - time.monotonic()))
-            except (
-                asyncio.CancelledError
-            ):  # a rebalance, or the end; as a fetch under way, whose end is waited for
-                return False
+            except asyncio.CancelledError:
+                return False  # a rebalance, or the end: whoever cancels a fetch waits for it and expects no exception
             sent_at_s[node_id] = time.monotonic()
             return await fetch(assignment, node_id, request)
 
@@ -364,7 +362,9 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             coroutine = _resume(coroutine, pending)
         await self.wait_first(asyncio.ensure_future(coroutine), self.suspend_flow.wait())
 
-    async def _deliver_batch(self, tp: TP, records: Sequence[ConsumerRecord], generation_id: int) -> None:
+    async def _deliver_batch(
+        self, tp: TP, records: Sequence[ConsumerRecord], generation_id: int, behind_count: int
+    ) -> None:
         read = self._read_offset[tp]
         if read is not None and records[0].offset < read:  # delivered before a seek
             records = [record for record in records if record.offset >= read]
@@ -372,7 +372,7 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
                 return
         last = records[-1]
         mark = Mark(last.offset + 1)
-        batch = RecordBatch(tp, records, generation_id, mark, behind_count=self._behind_count(tp, records))
+        batch = RecordBatch(tp, records, generation_id, mark, behind_count=behind_count)
         message = BatchMessage(
             last.topic, last.partition, last.offset, (last.timestamp or 0) / 1000.0, last.timestamp_type,
             None, None, batch, None, 0, 0, tp, generation_id=generation_id,
@@ -442,10 +442,11 @@ class Consumer(driver.Consumer):  # type: ignore[misc]
             tp = ensure_TP(raw_tp)
             if not (active is None or tp in active or tp in self._buffered_partitions):
                 continue
-            behind_count += self._behind_count(tp, records)
+            behind_here = self._behind_count(tp, records)
+            behind_count += behind_here
             if self._takes_batches(tp):
                 await self._commit_when_due()
-                await self._deliver_batch(tp, records, epoch.generation_id)
+                await self._deliver_batch(tp, records, epoch.generation_id, behind_here)
                 await asyncio.sleep(0)
             else:
                 singles[tp] = records
