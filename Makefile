@@ -37,7 +37,8 @@ test-browser: $(VENV)/.dev-ready  ## the status page in Chromium (needs the prog
 test-kafka: $(VENV)/.dev-ready  ## the integration tests on Apache Kafka (needs Java 17 and Maven)
 	POSTLOOP_TEST_BROKER=kafka $(PYTEST) -n $(TEST_WORKERS) -m "integration and not slow and not browser" $(ARGS)
 
-test-long: $(VENV)/.dev-ready  ## the long forms: more kills, more events, memory over a million events
+test-long: $(VENV)/.dev-ready  ## the long forms: more examples, kills and events, memory over a million events
+	POSTLOOP_TEST_PROFILE=long $(PYTEST) -n $(TEST_WORKERS) tests --ignore=tests/integration -m "not slow" $(ARGS)
 	POSTLOOP_TEST_LONG=1 $(PYTEST) -m "(slow or exactness) and not kafka" $(ARGS)
 
 bench: $(VENV)/.dev-ready  ## the recorder against its peers, in turns; ARGS="--rounds 5 --json out.json" (docs/performance.md)

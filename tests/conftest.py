@@ -14,9 +14,10 @@ _ALONE = ("tests/integration/test_exactness.py", "tests/integration/test_up.py")
 
 # No deadlines: a machine that is busy with something else is no fault of the rule under test.
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-# Always the same examples, and more of them: a red build must be red again when it is looked at.
+# Always the same examples: a red build must be red again when it is looked at.
+settings.register_profile("ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile(
-    "ci", max_examples=300, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "long", max_examples=1_000, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile(os.environ.get("POSTLOOP_TEST_PROFILE", "default"))
 

@@ -1,8 +1,10 @@
 """Fixtures of tests that need a ClickHouse server of their own beside the broker."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,9 @@ from postloop.adapters.clickhouse import connect
 from postloop.domain.errors import PostloopError
 from postloop.settings import Settings
 from tests.support.command_line import run_postloop
+from tests.support.database import clickhouse_server, migrated_directory
 from tests.support.ports import free_port
-from tests.support.processes import python_module, wait_until
+from tests.support.processes import wait_until
 
 Postloop = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -20,8 +23,21 @@ Postloop = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture(scope="module")
 def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a ClickHouse without any tables."""
-    directory, port = tmp_path_factory.mktemp("clickhouse"), free_port()
-    arguments = ["--path", str(directory / "data"), "--port", str(port)]
+    with _serving(tmp_path_factory.mktemp("clickhouse") / "data") as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def migrated_clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a ClickHouse whose default database has the current schema."""
+    path = tmp_path_factory.mktemp("clickhouse") / "data"
+    with _serving(shutil.copytree(migrated_directory(), path, symlinks=True)) as url:
+        yield url
+
+
+@contextmanager
+def _serving(path: Path) -> Iterator[str]:
+    port = free_port()
     settings = Settings(clickhouse_url=f"http://127.0.0.1:{port}")
 
     def answers() -> bool:
@@ -30,7 +46,7 @@ def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         except PostloopError:
             return False
 
-    with python_module("postloop.embedded.chserver", *arguments, log_path=directory / "server.log") as server:
+    with clickhouse_server(path, port) as server:
         wait_until(answers, timeout_s=30, what="ClickHouse answers", process=server)
         yield settings.clickhouse_url
 

@@ -24,9 +24,9 @@ LEASE = 14 * DAY
 
 
 @pytest.fixture(scope="module")
-def running(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BlocklistStack]:
+def running(carrier: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BlocklistStack]:
     """One worker for the tests that only talk to it."""
-    with BlocklistStack(broker, directory=tmp_path_factory.mktemp("blocklist")) as stack:
+    with BlocklistStack(carrier, directory=tmp_path_factory.mktemp("blocklist")) as stack:
         stack.start()
         yield stack
 

@@ -31,8 +31,8 @@ def mail(minutes: Iterable[int], *, per_minute: int, name: str, **fields: Any) -
     ]
 
 
-def test_an_outage_of_ten_minutes_leaves_no_entry(broker: Broker, tmp_path: Path) -> None:
-    with BlocklistStack(broker, directory=tmp_path, partitions=3) as stack:
+def test_an_outage_of_ten_minutes_leaves_no_entry(carrier: Broker, tmp_path: Path) -> None:
+    with BlocklistStack(carrier, directory=tmp_path, partitions=3) as stack:
         stack.start("a", ready=False)
         stack.start("b")
         before = event("gone@gmail.com", age=60 * MINUTE, **HARD)

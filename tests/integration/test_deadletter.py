@@ -11,24 +11,25 @@ from typing import Any
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 
-from postloop.adapters import migrations, topic_admin
+from postloop.adapters import topic_admin
 from postloop.adapters.clickhouse import connect
 from postloop.settings import Settings
-from tests.integration.servers import Postloop, clickhouse, command_line
+from tests.integration.servers import Postloop, command_line, migrated_clickhouse
 from tests.support.brokers import Broker
 from tests.support.ports import free_port
 
 COLUMNS = ["event_id", "topic", "topic_id", "partition", "offset", "index", "key_base64", "value_base64"]
 COLUMNS += ["stage", "error_code", "errors", "at"]
 
-__all__ = ["clickhouse", "command_line"]
+__all__ = ["command_line", "migrated_clickhouse"]
 
 
 @pytest.fixture
-def settings(broker: Broker, clickhouse: str, topic_prefix: str) -> Settings:
-    chosen = Settings(kafka_brokers=broker.bootstrap, clickhouse_url=clickhouse, topic_prefix=topic_prefix)
+def settings(broker: Broker, migrated_clickhouse: str, topic_prefix: str) -> Settings:
+    chosen = Settings(
+        kafka_brokers=broker.bootstrap, clickhouse_url=migrated_clickhouse, topic_prefix=topic_prefix
+    )
     topic_admin.create_topics(chosen)
-    migrations.apply(connect(chosen), chosen)
     connect(chosen).command("TRUNCATE TABLE dead_letters")
     return chosen
 
@@ -91,6 +92,7 @@ def ids(done: "subprocess.CompletedProcess[str]") -> Sequence[str]:
     return [row["event_id"] for row in rows(done)]
 
 
+@pytest.mark.either_broker
 def test_the_list_shows_the_newest_first_and_can_be_narrowed(
     postloop: Postloop, refuse: Callable[..., str]
 ) -> None:
@@ -107,6 +109,7 @@ def test_the_list_shows_the_newest_first_and_can_be_narrowed(
     assert "{not json" in table.stdout
 
 
+@pytest.mark.either_broker
 def test_one_dead_letter_is_shown_with_every_reason_and_its_bytes(
     postloop: Postloop, refuse: Callable[..., str]
 ) -> None:
@@ -119,6 +122,7 @@ def test_one_dead_letter_is_shown_with_every_reason_and_its_bytes(
     assert "\\xff[red]{" in text
 
 
+@pytest.mark.either_broker
 def test_a_dead_letter_that_does_not_exist_is_exit_code_1(postloop: Postloop) -> None:
     nobody = str(uuid.uuid4())
     shown, redriven = postloop("show", nobody), postloop("redrive", nobody)
@@ -153,6 +157,7 @@ def test_a_dead_letter_is_redriven_once_unless_told_again(
     assert rows(postloop("show", event_id, "--json"))[0]["redriven_at"]
 
 
+@pytest.mark.either_broker
 def test_a_dry_run_publishes_nothing_and_remembers_nothing(
     postloop: Postloop, refuse: Callable[..., str], settings: Settings
 ) -> None:
@@ -190,6 +195,7 @@ def test_a_topic_that_is_missing_is_one_sentence(postloop: Postloop, refuse: Cal
     assert done.stderr == "error: topic nowhere.email.bounce does not exist: run `postloop topics create`\n"
 
 
+@pytest.mark.either_broker
 def test_an_unreachable_database_is_exit_code_3_without_a_traceback(postloop: Postloop) -> None:
     port = free_port()
     done = postloop("list", clickhouse_url=f"http://127.0.0.1:{port}")
@@ -208,6 +214,7 @@ def test_an_unreachable_broker_is_exit_code_3_and_nothing_is_remembered(
     assert rows(postloop("show", event_id, "--json"))[0]["redriven_at"] is None
 
 
+@pytest.mark.either_broker
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -64,7 +64,7 @@ def test_the_database_is_killed_in_the_middle_of_inserts(stack: Stack) -> None:
     rng = seeded("kill database")
     stack.start_recorder(ready=True)
     traffic = Traffic(stack, rng).start(per_second=rounds(500, 1_000))
-    for _ in range(rounds(12, 200)):
+    for _ in range(rounds(8, 200)):
         stack.wait_stored(stack.stored_count() + 1)
         time.sleep(rng.random() * 0.3)
         stack.clickhouse.kill()

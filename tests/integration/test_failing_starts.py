@@ -44,6 +44,7 @@ def said(done: "subprocess.CompletedProcess[str]") -> list[str]:
     return lines
 
 
+@pytest.mark.either_broker
 def test_a_missing_database(worker: Worker) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     done = worker(clickhouse_url=url)
@@ -70,6 +71,7 @@ def test_missing_topics_and_tables_are_all_named(worker: Worker, topic_prefix: s
     assert "error: migration 0001_events_and_rollups is not applied: run `postloop migrate`" in lines
 
 
+@pytest.mark.either_broker
 def test_a_health_port_that_is_taken(
     worker: Worker, broker: Broker, clickhouse: str, topic_prefix: str
 ) -> None:
@@ -122,6 +124,7 @@ def test_a_worker_that_is_told_to_stop_at_a_moment_of_its_start_ends(
     assert "error" not in log.read_text()
 
 
+@pytest.mark.either_broker
 def test_a_setting_that_is_none(worker: Worker) -> None:
     done = worker(kafka_broker="x")
     assert done.returncode == 2

@@ -9,24 +9,24 @@ from typing import Any
 
 import pytest
 
-from postloop.adapters import migrations, topic_admin
-from postloop.adapters.clickhouse import connect
+from postloop.adapters import topic_admin
 from postloop.settings import Settings
-from tests.integration.servers import Postloop, clickhouse, command_line
+from tests.integration.servers import Postloop, command_line, migrated_clickhouse
 from tests.integration.test_deadletter import records
 from tests.support.brokers import Broker
 from tests.unit.domain.reports.conftest import sample
 
-__all__ = ["clickhouse", "command_line"]
+__all__ = ["command_line", "migrated_clickhouse"]
 
 Done = subprocess.CompletedProcess[str]
 
 
 @pytest.fixture
-def settings(broker: Broker, clickhouse: str, topic_prefix: str) -> Settings:
-    chosen = Settings(kafka_brokers=broker.bootstrap, clickhouse_url=clickhouse, topic_prefix=topic_prefix)
+def settings(carrier: Broker, migrated_clickhouse: str, topic_prefix: str) -> Settings:
+    chosen = Settings(
+        kafka_brokers=carrier.bootstrap, clickhouse_url=migrated_clickhouse, topic_prefix=topic_prefix
+    )
     topic_admin.create_topics(chosen)
-    migrations.apply(connect(chosen), chosen)
     return chosen
 
 

@@ -17,7 +17,7 @@ from tests.support.stack import Stack
 
 
 def test_a_hard_bounce_is_explained_within_five_seconds(
-    broker: Broker, topic_prefix: str, tmp_path: Path
+    carrier: Broker, topic_prefix: str, tmp_path: Path
 ) -> None:
     bounce = {
         "event_id": uuid.uuid4().hex,
@@ -30,7 +30,7 @@ def test_a_hard_bounce_is_explained_within_five_seconds(
         "enhanced_code": "5.1.1",
         "diagnostic": "550 5.1.1 The email account that you tried to reach does not exist.",
     }
-    with Stack(broker, prefix=topic_prefix, directory=tmp_path) as stack:
+    with Stack(carrier, prefix=topic_prefix, directory=tmp_path) as stack:
         stack.start_recorder(ready=True)
         lookup = MessageLookup(connect(stack.settings), stack.settings)
         producer = KafkaProducer(bootstrap_servers=stack.settings.broker_list, acks="all")

@@ -54,9 +54,9 @@ class ReputationStack(BlocklistStack):
 
 
 @pytest.fixture(scope="module")
-def running(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReputationStack]:
+def running(carrier: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReputationStack]:
     """One worker for the tests that only talk to it."""
-    with make(broker, tmp_path_factory.mktemp("reputation")) as stack:
+    with make(carrier, tmp_path_factory.mktemp("reputation")) as stack:
         stack.start()
         yield stack
 

@@ -81,8 +81,8 @@ class WatchedStack(BlocklistStack):
 
 
 @pytest.fixture
-def stack(broker: Broker, tmp_path: Path) -> Iterator[WatchedStack]:
-    with WatchedStack(broker, directory=tmp_path) as own:
+def stack(carrier: Broker, tmp_path: Path) -> Iterator[WatchedStack]:
+    with WatchedStack(carrier, directory=tmp_path) as own:
         yield own
 
 

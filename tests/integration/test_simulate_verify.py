@@ -118,6 +118,7 @@ def test_what_was_simulated_is_what_clickhouse_shows(desk: Desk) -> None:
     assert min(compared.values()) >= 1
 
 
+@pytest.mark.either_broker
 def test_several_runs_share_a_database_and_do_not_disturb_each_other(desk: Desk) -> None:
     paths = [desk.simulate(events=300) for _ in range(3)]
     assert [desk.verify(path)[0] for path in paths] == [0, 0, 0]
@@ -134,6 +135,7 @@ def test_a_run_that_is_repeated_counts_once(desk: Desk, truth: Path) -> None:
     assert (code, set(wrong(report))) == (1, {"dead letters"})
 
 
+@pytest.mark.either_broker
 def test_a_missing_event_is_named(desk: Desk, truth: Path) -> None:
     event_id = read_truth(truth).event_id_prefix + "00000007"
     desk.damage(f"ALTER TABLE events DELETE WHERE event_id = '{event_id}'")
@@ -143,6 +145,7 @@ def test_a_missing_event_is_named(desk: Desk, truth: Path) -> None:
     assert not any(name.startswith("rollup") for name in wrong(report))
 
 
+@pytest.mark.either_broker
 def test_a_row_that_was_stored_twice_is_seen_in_raw_events_rollups_and_views(desk: Desk, truth: Path) -> None:
     where = f"startsWith(event_id, '{read_truth(truth).event_id_prefix}') AND event_type = 'send' LIMIT 1"
     desk.damage(f"INSERT INTO events SELECT * FROM events WHERE {where}")
@@ -152,6 +155,7 @@ def test_a_row_that_was_stored_twice_is_seen_in_raw_events_rollups_and_views(des
     assert {"rollup_minute: domains", "rollup_hour: domains", "v_domain_counts_at, 30d"} <= set(wrong(report))
 
 
+@pytest.mark.either_broker
 @pytest.mark.parametrize("table", ["rollup_minute", "rollup_hour"])
 def test_a_rollup_that_counts_one_too_many_is_seen(desk: Desk, truth: Path, table: str) -> None:
     desk.damage(
@@ -166,6 +170,7 @@ def test_a_rollup_that_counts_one_too_many_is_seen(desk: Desk, truth: Path, tabl
     assert f"{other}: domains" not in wrong(report)
 
 
+@pytest.mark.either_broker
 def test_a_lost_dead_letter_is_seen(desk: Desk) -> None:
     path = desk.simulate("--invalid", "0.05")
     assert desk.verify(path)[0] == 0
@@ -183,6 +188,7 @@ def test_a_lost_dead_letter_is_seen(desk: Desk) -> None:
     assert (code, set(wrong(report))) == (1, {"dead letters"})
 
 
+@pytest.mark.either_broker
 def test_an_invalid_event_that_was_taken_is_seen(desk: Desk, truth: Path) -> None:
     prefix = read_truth(truth).event_id_prefix
     desk.damage(
@@ -212,6 +218,7 @@ def test_repeats_on_other_partitions_differ_until_reconcile_and_not_afterwards(d
     assert (code, wrong(report)) == (0, {})
 
 
+@pytest.mark.either_broker
 def test_what_is_still_on_its_way_is_waited_for(desk: Desk) -> None:
     path = desk.simulate(events=1_500)
     done = desk.run("verify", "--truth", str(path))
@@ -219,6 +226,7 @@ def test_what_is_still_on_its_way_is_waited_for(desk: Desk) -> None:
     assert "0 differences" in done.stdout
 
 
+@pytest.mark.either_broker
 def test_differences_are_printed_with_their_place(desk: Desk, truth: Path) -> None:
     desk.damage(f"ALTER TABLE events DELETE WHERE event_id = '{read_truth(truth).event_id_prefix}00000003'")
     done = desk.run("verify", "--truth", str(truth), "--wait", "0s")
@@ -236,6 +244,7 @@ def test_a_missing_topic_is_one_sentence_that_names_it(desk: Desk) -> None:
     )
 
 
+@pytest.mark.either_broker
 def test_a_broker_that_is_not_there_ends_with_3(desk: Desk) -> None:
     done = desk.run("simulate", "--events", "10", POSTLOOP_KAFKA_BROKERS="127.0.0.1:9")
     assert done.exit_code == 3
@@ -243,6 +252,7 @@ def test_a_broker_that_is_not_there_ends_with_3(desk: Desk) -> None:
     assert "Traceback" not in done.output
 
 
+@pytest.mark.either_broker
 def test_a_database_that_is_not_there_ends_with_3(desk: Desk) -> None:
     path = desk.simulate(events=10)
     done = desk.run("verify", "--truth", str(path), POSTLOOP_CLICKHOUSE_URL="http://127.0.0.1:9")
@@ -250,6 +260,7 @@ def test_a_database_that_is_not_there_ends_with_3(desk: Desk) -> None:
     assert "Traceback" not in done.output
 
 
+@pytest.mark.either_broker
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -39,9 +39,9 @@ def _sample(name: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def running(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebhookStack]:
+def running(carrier: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebhookStack]:
     """One worker for the tests that only talk to it."""
-    with WebhookStack(broker, directory=tmp_path_factory.mktemp("webhooks")) as stack:
+    with WebhookStack(carrier, directory=tmp_path_factory.mktemp("webhooks")) as stack:
         stack.start()
         yield stack
 

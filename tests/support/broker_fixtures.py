@@ -41,6 +41,12 @@ def broker() -> Iterator[Broker]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def carrier(broker: Broker) -> Broker:
+    """The same broker, for tests that would do the same on any: it only carries events to what is tested."""
+    return broker
+
+
 @pytest.fixture
 def own_broker() -> Iterator[Broker]:
     """A fresh broker for one test, which may stop, kill and restart it."""
@@ -69,10 +75,11 @@ def new_topics(broker: Broker, topic_prefix: str) -> Callable[..., list[str]]:
 def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
     """Mark what uses a broker; skip what is marked `kafka` unless the run is on Apache Kafka."""
     for item in items:
-        if {"broker", "own_broker"} & set(getattr(item, "fixturenames", ())) or item.get_closest_marker(
-            "kafka"
-        ):
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if {"broker", "own_broker"} & fixtures or item.get_closest_marker("kafka"):
             item.add_marker(pytest.mark.on_broker)
+        if "carrier" in fixtures:
+            item.add_marker(pytest.mark.either_broker)
     if chosen_broker() is ApacheKafkaBroker:
         return
     for item in items:

@@ -1,10 +1,12 @@
 """The jars of the pinned Apache Kafka, fetched once by Maven and kept between runs."""
 
+import hashlib
 import os
 import re
 import shutil
 import subprocess
 import tempfile
+from functools import cache
 from pathlib import Path
 
 POM = Path(__file__).parent / "kafka" / "pom.xml"
@@ -33,6 +35,21 @@ def java() -> str:
     Raises:
         MissingToolError: no `java` on the path, or an older one than 17.
     """
+    return _java()[0]
+
+
+def class_archive() -> Path:
+    """Return where the classes of the broker are kept as this Java reads them fastest; may not be there yet.
+
+    Such an archive fits one Java and one set of jars, so their versions are in its name.
+    """
+    mark = hashlib.sha256(_java()[1].encode()).hexdigest()[:12]
+    return _cache_root() / f"kafka-{kafka_version()}-{mark}.jsa"
+
+
+@cache
+def _java() -> tuple[str, str]:
+    """Return the path of Java and all that it says about its version."""
     path = shutil.which("java")
     if path is None:
         raise MissingToolError(
@@ -43,7 +60,7 @@ def java() -> str:
     if found is None or int(found.group(1)) < _OLDEST_JAVA:
         first_line = (shown.splitlines() or ["no version"])[0]
         raise MissingToolError(f"Apache Kafka needs Java {_OLDEST_JAVA} or newer, {path} is: {first_line}")
-    return path
+    return path, shown
 
 
 def kafka_jars() -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import threading
 import time
@@ -18,14 +19,15 @@ from typing import Any, Self
 from clickhouse_connect.driver.client import Client
 from kafka import KafkaProducer
 
-from postloop.adapters import migrations, topic_admin
+from postloop.adapters import topic_admin
 from postloop.adapters.clickhouse import connect, translated
 from postloop.adapters.errors import UnavailableError
 from postloop.domain.errors import PostloopError
 from postloop.settings import Settings
 from tests.support.brokers import Broker
+from tests.support.database import clickhouse_server, migrated_directory
 from tests.support.ports import free_port
-from tests.support.processes import ChildProcess, python_module, wait_until
+from tests.support.processes import ChildProcess, wait_until
 from tests.support.workers import says_ready, start_worker
 
 TOPICS = ("email.send", "email.delivery", "email.open", "email.bounce")
@@ -66,25 +68,14 @@ class Stack:
             **{name: str(value) for name, value in settings.items()},
         }
         self.settings = Settings(**self._values)
-        self.clickhouse = python_module(
-            "postloop.embedded.chserver",
-            *(
-                "--path",
-                str(directory / "clickhouse"),
-                "--host",
-                "127.0.0.1",
-                "--port",
-                str(self.clickhouse_port),
-            ),
-            log_path=directory / "clickhouse.log",
-        )
+        self.clickhouse = clickhouse_server(directory / "clickhouse", self.clickhouse_port)
         self.recorders: dict[str, ChildProcess] = {}
         self.health_ports: dict[str, int] = {}
         self._client: Client | None = None
 
     def __enter__(self) -> Self:
+        shutil.copytree(migrated_directory(), self.directory / "clickhouse", symlinks=True)
         self.start_clickhouse()
-        migrations.apply(connect(self.settings), self.settings)
         topic_admin.create_topics(self.settings)
         return self
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
@@ -20,6 +21,12 @@ from postloop.settings import Settings
 # Where kafka-python tells why a connection failed while a client starts.
 _BOOTSTRAP_LOG: Final = "kafka.net.manager"
 _DEFAULT_PORT: Final = 9092
+# A broker that restarts may refuse for a moment; a wrong address does for ever.
+_REFUSED_PATIENCE_S: Final = 1.0
+_REFUSED_PAUSE_S: Final = 0.1
+_LOOK_TIMEOUT_S: Final = 1.0
+_NOBODY: Final = "nothing listens there (connection refused)"
+_NO_HOST: Final = "the name of the host is not known"
 
 Client = TypeVar("Client")
 
@@ -33,10 +40,12 @@ def connect_kafka(kind: Callable[..., Client], settings: Settings, **options: An
         options: More keyword arguments of that class.
 
     Raises:
-        UnavailableError: No broker answers within `bootstrap_timeout_ms` (default 5 s).
+        UnavailableError: No broker answers within `bootstrap_timeout_ms` (default 5 s); after one second where no
+            address has anybody who listens.
         RefusedError: A broker answered and refused (user, password).
     """
     args = {**kafka_client_args(settings), **options}
+    _require_a_listener(settings)
     if settings.kafka_uses_tls:
         _try_tls(settings, args["ssl_context"])
     where = f"Kafka at {settings.kafka_brokers}"
@@ -45,6 +54,38 @@ def connect_kafka(kind: Callable[..., Client], settings: Settings, **options: An
             return kind(**args)
         except KafkaTimeoutError:
             raise _why_not_reached(settings, failures) from None
+
+
+def _require_a_listener(settings: Settings) -> None:
+    """Return when somebody may be there: kafka-python tries an address where nobody is until its time is up.
+
+    Raises:
+        UnavailableError: Every address refuses connections or has a name that nobody knows.
+    """
+    deadline_s = time.monotonic() + _REFUSED_PATIENCE_S
+    while absences := _absences(settings.broker_list):
+        if time.monotonic() >= deadline_s:
+            raise UnavailableError(f"Kafka at {settings.kafka_brokers} cannot be reached: {absences[-1]}")
+        time.sleep(_REFUSED_PAUSE_S)
+
+
+def _absences(brokers: Sequence[str]) -> list[str]:
+    """Return why nobody is at any of the addresses; nothing when somebody may be at one."""
+    absences = []
+    for broker in brokers:
+        try:
+            socket.create_connection(_address(broker), timeout=_LOOK_TIMEOUT_S).close()
+        except ConnectionRefusedError:
+            absences.append(_NOBODY)
+        except socket.gaierror as error:
+            if error.errno != socket.EAI_NONAME:
+                return []
+            absences.append(_NO_HOST)
+        except OSError:
+            return []
+        else:
+            return []
+    return absences
 
 
 def _try_tls(settings: Settings, context: ssl.SSLContext) -> None:
@@ -77,19 +118,22 @@ def _try_tls(settings: Settings, context: ssl.SSLContext) -> None:
 
 
 def _greet(broker: str, context: ssl.SSLContext) -> None:
-    host, _, port = broker.rpartition(":")
-    if not port.isdigit():
-        host, port = broker, str(_DEFAULT_PORT)
-    host = host.strip("[]")
-    timeout_s = kafka_security.BOOTSTRAP_TIMEOUT_MS / 1000
-    plain = _opened(host, int(port), timeout_s)
-    with plain, context.wrap_socket(plain, server_hostname=host):
+    address = _address(broker)
+    plain = _opened(address, kafka_security.BOOTSTRAP_TIMEOUT_MS / 1000)
+    with plain, context.wrap_socket(plain, server_hostname=address[0]):
         pass
 
 
-def _opened(host: str, port: int, timeout_s: float) -> socket.socket:
+def _address(broker: str) -> tuple[str, int]:
+    host, _, port = broker.rpartition(":")
+    if not port.isdigit():
+        host, port = broker, str(_DEFAULT_PORT)
+    return host.strip("[]"), int(port)
+
+
+def _opened(address: tuple[str, int], timeout_s: float) -> socket.socket:
     try:
-        return socket.create_connection((host, port), timeout=timeout_s)
+        return socket.create_connection(address, timeout=timeout_s)
     except TimeoutError as error:  # not to be taken for a port that is silent about TLS
         raise ConnectionError from error
 
@@ -151,9 +195,9 @@ class _Collector(logging.Handler):
 def _reason(settings: Settings, failures: list[Exception]) -> str:
     text = " ".join(str(failures[-1]).split()) if failures else ""
     if "ECONNREFUSED" in text:
-        return "nothing listens there (connection refused)"
+        return _NOBODY
     if "DNS" in text:
-        return "the name of the host is not known"
+        return _NO_HOST
     if "disconnected" in text or "Invalid frame length" in text:
         # A TLS port answers clear text with an alert and closes: which of the two is read first is chance.
         text = "it ends the connection or answers in another protocol"

@@ -12,9 +12,9 @@ CONTACT = "postmaster@platform.example"
 
 
 @pytest.fixture(scope="package")
-def stack(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BlocklistStack]:
+def stack(carrier: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BlocklistStack]:
     directory = tmp_path_factory.mktemp("api")
-    with BlocklistStack(broker, directory=directory, operator_contact=CONTACT) as running:
+    with BlocklistStack(carrier, directory=directory, operator_contact=CONTACT) as running:
         running.start()
         yield running
 

@@ -1,6 +1,7 @@
 """ClickHouse or Kafka away: 503 that names it, what needs neither goes on, and it recovers by itself."""
 
 import json
+import shutil
 import threading
 import time
 import uuid
@@ -12,7 +13,7 @@ import httpx
 import pytest
 from kafka import KafkaConsumer
 
-from postloop.adapters import migrations, topic_admin
+from postloop.adapters import topic_admin
 from postloop.adapters.clickhouse import connect
 from postloop.domain.errors import PostloopError
 from postloop.settings import Settings
@@ -20,8 +21,9 @@ from tests.support.api import ApiServer
 from tests.support.blocklist import HARD, event
 from tests.support.broker_fixtures import chosen_broker
 from tests.support.brokers import Broker
+from tests.support.database import clickhouse_server, migrated_directory
 from tests.support.ports import free_port
-from tests.support.processes import ChildProcess, python_module, wait_until
+from tests.support.processes import ChildProcess, wait_until
 
 SHOW = "/v1/blocklist/anna@example.org"
 PAIRS = {"pairs": [{"sender_domain": "shop.example", "recipient": "anna@example.org"}]}
@@ -32,11 +34,9 @@ class ClickHouse:
 
     def __init__(self, directory: Path) -> None:
         self.settings = Settings(clickhouse_url=f"http://127.0.0.1:{free_port()}")
-        port = self.settings.clickhouse_url.rpartition(":")[2]
-        options = ("--path", str(directory / "clickhouse"), "--port", port)
-        self._make = lambda: python_module(
-            "postloop.embedded.chserver", *options, log_path=directory / "clickhouse.log"
-        )
+        port = int(self.settings.clickhouse_url.rpartition(":")[2])
+        path = shutil.copytree(migrated_directory(), directory / "clickhouse", symlinks=True)
+        self._make = lambda: clickhouse_server(path, port)
         self.process: ChildProcess = self._make()
 
     def start(self) -> None:
@@ -62,7 +62,6 @@ def own_broker() -> Iterator[Broker]:
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClickHouse]:
     server = ClickHouse(tmp_path_factory.mktemp("outages"))
     server.start()
-    migrations.apply(connect(server.settings), server.settings)
     yield server
     server.process.kill_session()
 
