@@ -23,6 +23,8 @@ from postloop.settings import Settings
 # Commands on their way at once: answers come in any order.
 _AT_ONCE: Final = 1_000
 _POLL_MS: Final = 200
+# The embedded broker waits all of this before it hands out what it has found, and somebody waits for that.
+_FETCH_WAIT_MS: Final = 50
 ROLE_HINT: Final = "does `postloop worker blocklist` run?"
 
 OnReply = Callable[[BlocklistReplyV1], None]
@@ -52,7 +54,12 @@ class CommandChannel:
         counts = partition_counts(settings, [self._commands, self._replies])
         self._producer = RecordProducer(settings)
         self._consumer: Any = connect_kafka(
-            KafkaConsumer, settings, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
+            KafkaConsumer,
+            settings,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
         )
         with kafka_translated(self._where):
             places = [TopicPartition(self._replies, number) for number in range(counts[self._replies])]

@@ -19,6 +19,8 @@ from postloop.domain.event_types import WEBHOOK_ATTEMPT_TOPIC, prefixed
 from postloop.settings import Settings
 
 _POLL_MS: Final = 200
+# The embedded broker waits all of this before it hands out what it has found, and somebody waits for that.
+_FETCH_WAIT_MS: Final = 50
 
 
 class AttemptWatch:
@@ -33,7 +35,12 @@ class AttemptWatch:
         self._where = f"Kafka at {settings.kafka_brokers}"
         count = partition_counts(settings, [topic])[topic]
         self._consumer: Any = connect_kafka(
-            KafkaConsumer, settings, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
+            KafkaConsumer,
+            settings,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=_FETCH_WAIT_MS,
         )
         with kafka_translated(self._where):
             places = [TopicPartition(topic, number) for number in range(count)]
