@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from postloop.cli.main import Postloop
 from postloop.domain.roles import ROLES
 from tests.support.processes import die_with_the_test_run
 
@@ -20,7 +21,7 @@ _WIDTH = 120
 _forks = multiprocessing.get_context("forkserver")
 _forks.set_forkserver_preload(
     [
-        "postloop.cli.main",
+        *Postloop.modules.values(),
         "postloop_streams.worker",
         *(f"postloop_streams.{role}.app" for role in ROLES),
         __name__,

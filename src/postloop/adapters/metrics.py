@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from postloop.adapters.installed import installed_version
 
 NAMESPACE: Final = "postloop"
 # An insert takes some 10 ms when small and seconds when the database is busy.
@@ -340,11 +341,3 @@ def register_build_info(registry: CollectorRegistry) -> None:
         registry=registry,
     )
     gauge.labels(version=installed_version(), python=platform.python_version()).set(1)
-
-
-def installed_version() -> str:
-    """Return the version of the installed package; `unknown` when it runs from bare sources."""
-    try:
-        return version("postloop")
-    except PackageNotFoundError:
-        return "unknown"

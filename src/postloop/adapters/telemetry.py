@@ -15,6 +15,7 @@ from typing import Any, Final, TextIO
 import structlog
 from structlog.typing import Processor
 
+from postloop.adapters.library_logs import CHATTY
 from postloop.settings import Settings
 
 HIDDEN: Final = "[hidden]"
@@ -22,12 +23,6 @@ HIDDEN: Final = "[hidden]"
 _PRIVATE = re.compile(r"recipient|password|secret|token|authorization|^(?:key|value|body|raw)(?:_base64)?$")
 _PUBLIC: Final = frozenset({"recipient_domain", "recipient_valid"})
 _ADDRESS = re.compile(r"[^\s@<>\"',;:=()\[\]]{1,64}@[^\s@<>\"',;:=()\[\]]{1,255}")
-# Client libraries, and from which level on they are heard unless somebody debugs. clickhouse-connect and its HTTP
-# client warn of every request that failed, some with a traceback, beside the error that we tell in one sentence.
-_CHATTY: Final = {
-    **dict.fromkeys(("kafka", "aiokafka", "asyncio", "aiohttp.access"), logging.WARNING),
-    **dict.fromkeys(("clickhouse_connect", "urllib3"), logging.ERROR),
-}
 
 
 def configure(settings: Settings, *, stream: TextIO | None = None) -> None:
@@ -61,16 +56,6 @@ def get_logger(name: str, **fields: Any) -> structlog.stdlib.BoundLogger:
     """Return a logger whose lines carry `fields`."""
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name, **fields)
     return logger
-
-
-def silence_libraries() -> None:
-    """Keep libraries from writing to a person's terminal: a command says itself what went wrong, once."""
-    logging.getLogger().setLevel(logging.CRITICAL)
-    logging.getLogger().handlers[:] = [logging.NullHandler()]
-    # kafka-python's loggers would otherwise reach Python's handler of last resort.
-    for name in _CHATTY:
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-    logging.captureWarnings(True)
 
 
 def hide_private(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -109,5 +94,5 @@ def _name_library_line(_: Any, __: str, event: MutableMapping[str, Any]) -> Muta
 
 
 def _quieten(*, debug: bool) -> None:
-    for name, level in _CHATTY.items():
+    for name, level in CHATTY.items():
         logging.getLogger(name).setLevel(logging.NOTSET if debug else level)

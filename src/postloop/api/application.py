@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 
-from postloop.adapters.metrics import installed_version
+from postloop.adapters.installed import installed_version
 from postloop.api import openapi, problems
 from postloop.api.body_limit import BodyLimit
 from postloop.api.observing import Observing

@@ -15,8 +15,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from postloop.adapters.clickhouse import connect, translated
+from postloop.adapters.installed import installed_version
 from postloop.adapters.kafka_admin import admin_client
-from postloop.adapters.metrics import installed_version
 from postloop.adapters.migrations import check_schema
 from postloop.adapters.topic_admin import check_topics
 from postloop.cli.common import AsJson, DataDir, Exit, out, print_json

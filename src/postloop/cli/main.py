@@ -2,75 +2,43 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import Annotated
 
 import typer
 
-from postloop.adapters.metrics import installed_version
-from postloop.adapters.telemetry import silence_libraries
-from postloop.cli import (
-    api,
-    blocklist,
-    classify,
-    clickhouse,
-    config,
-    deadletter,
-    doctor,
-    domain,
-    explain,
-    import_events,
-    key,
-    message,
-    migrate,
-    reclassify,
-    reconcile,
-    reputation,
-    schemas,
-    simulate,
-    topics,
-    up,
-    verify,
-    webhook,
-    webhook_endpoints,
-    webhook_sending,
-    worker,
-)
+from postloop.adapters.installed import installed_version
+from postloop.adapters.library_logs import silence_libraries
 from postloop.cli.common import out
+from postloop.cli.on_demand import OnDemandGroup
+
+# What runs things, then what keeps them in order, then what answers questions, then what brings events.
+_NAMES = (
+    *("up", "worker", "api", "clickhouse"),
+    *("migrate", "reconcile", "reclassify", "topics", "schemas", "deadletter", "blocklist", "webhook", "key"),
+    *("config", "doctor", "domain", "message", "reputation"),
+    *("simulate", "verify", "import", "explain", "classify"),
+)
+_OTHER_NAMES = {
+    "import": "import_events"
+}  # a module has the name of its command where that is no word of Python
+
+
+class Postloop(OnDemandGroup):
+    """The commands of `postloop`."""
+
+    modules = MappingProxyType({name: f"postloop.cli.{_OTHER_NAMES.get(name, name)}" for name in _NAMES})
+
 
 app = typer.Typer(
     name="postloop",
+    cls=Postloop,
     help="Deliverability feedback for mail platforms: exact aggregates, blocklist events, webhooks.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     add_completion=False,
 )
-
-up.register(app)
-worker.register(app)
-api.register(app)
-clickhouse.register(app)
-migrate.register(app)
-reconcile.register(app)
-reclassify.register(app)
-topics.register(app)
-schemas.register(app)
-deadletter.register(app)
-blocklist.register(app)
-webhook.register(app)
-webhook_endpoints.register(webhook.webhook)
-webhook_sending.register(webhook.webhook)
-key.register(app)
-config.register(app)
-doctor.register(app)
-domain.register(app)
-message.register(app)
-reputation.register(app)
-simulate.register(app)
-verify.register(app)
-import_events.register(app)
-explain.register(app)
-classify.register(app)
 
 
 def _show_version(wanted: bool) -> None:

@@ -12,12 +12,16 @@ from rich.markup import escape
 
 from postloop.adapters.clock import utc_now
 from postloop.adapters.webhook_keys import signer_of
+from postloop.cli import webhook_endpoints, webhook_sending
 from postloop.cli.common import AsJson, Exit, err, guarded, out, print_json, stop
 from postloop.domain.errors import DataError
 from postloop.domain.webhook.signing import PUBLIC_KEY_PREFIX, ed25519_public_key
 from postloop.embedded.webhook_receiver import Arrival, Misbehaviour, WebhookReceiver
 
-webhook = typer.Typer(no_args_is_help=True, help="Webhooks.")
+webhook = typer.Typer(
+    no_args_is_help=True,
+    help="Endpoints of webhooks, what was sent to them, and a receiver for this machine.",
+)
 
 _MISBEHAVIOURS: Final = tuple(name for name in get_args(Misbehaviour) if name)
 
@@ -127,3 +131,7 @@ def _as_json(arrival: Arrival) -> dict[str, Any]:
         "status": arrival.status,
         "body": arrival.body.decode("utf-8", "replace"),
     }
+
+
+webhook_endpoints.register(webhook)
+webhook_sending.register(webhook)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from postloop.adapters import kafka_security
-from postloop.adapters.metrics import installed_version
+from postloop.adapters.installed import installed_version
 from postloop.cli import worker
 from postloop.cli.config import written
 from postloop.cli.main import app
