@@ -37,7 +37,7 @@ def _deciding_rule(reply: Reply) -> Rule:
         or book.status(status, reply.provider)
         or next(reply.matching(book.late), None)
         or book.weak_status(status)
-        or book.replies.get(reply.evidence.code)
+        or book.reply(reply.evidence.code_or_class)
         or _NOTHING
     )
 

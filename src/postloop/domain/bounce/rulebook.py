@@ -74,6 +74,10 @@ class Rulebook:
         subject = status.partition(".")[0]
         return self.statuses.get((WEAK, status)) or self.statuses.get((WEAK, f"{subject}.*"))
 
+    def reply(self, code: str) -> Rule | None:
+        """Return the rule of a reply code, else that of temporary ones ("4")."""
+        return self.replies.get(int(code)) or (self.replies.get(4) if code[0] == "4" else None)
+
 
 @lru_cache(maxsize=1)
 def rulebook() -> Rulebook:
