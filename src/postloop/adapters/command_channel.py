@@ -6,25 +6,20 @@ import time
 from collections.abc import Callable, Iterable
 from itertools import islice
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
-from kafka import KafkaConsumer, TopicPartition
 from pydantic import ValidationError
 
 from postloop.adapters.errors import UnavailableError
-from postloop.adapters.kafka_connect import connect_kafka
-from postloop.adapters.kafka_security import kafka_translated
 from postloop.adapters.record_producer import Record, RecordProducer
 from postloop.adapters.topic_admin import partition_counts
+from postloop.adapters.topic_tail import TopicTail
 from postloop.contracts.blocklist import BlocklistCommandV1, BlocklistReplyV1
 from postloop.domain.event_types import BLOCKLIST_COMMAND_TOPIC, BLOCKLIST_REPLY_TOPIC, prefixed
 from postloop.settings import Settings
 
 # Commands on their way at once: answers come in any order.
 _AT_ONCE: Final = 1_000
-_POLL_MS: Final = 200
-# The embedded broker waits all of this before it hands out what it has found, and somebody waits for that.
-_FETCH_WAIT_MS: Final = 50
 ROLE_HINT: Final = "does `postloop worker blocklist` run?"
 
 OnReply = Callable[[BlocklistReplyV1], None]
@@ -46,26 +41,12 @@ class CommandChannel:
         Raises:
             UnavailableError, RefusedError: The broker cannot be reached, or a topic does not exist.
         """
-        self._settings = settings
         self._timeout_s = timeout_s
-        self._where = f"Kafka at {settings.kafka_brokers}"
         self._commands = prefixed(BLOCKLIST_COMMAND_TOPIC, prefix=settings.topic_prefix)
         self._replies = prefixed(BLOCKLIST_REPLY_TOPIC, prefix=settings.topic_prefix)
         counts = partition_counts(settings, [self._commands, self._replies])
         self._producer = RecordProducer(settings)
-        self._consumer: Any = connect_kafka(
-            KafkaConsumer,
-            settings,
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=_FETCH_WAIT_MS,
-        )
-        with kafka_translated(self._where):
-            places = [TopicPartition(self._replies, number) for number in range(counts[self._replies])]
-            self._consumer.assign(places)
-            for place, end in self._consumer.end_offsets(places).items():
-                self._consumer.seek(place, end)
+        self._tail = TopicTail(settings, self._replies, partition_count=counts[self._replies])
 
     def __enter__(self) -> Self:
         return self
@@ -74,7 +55,7 @@ class CommandChannel:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._producer.close()
-        self._consumer.close()
+        self._tail.close()
 
     def ask(self, command: BlocklistCommandV1) -> BlocklistReplyV1:
         """Send one command and return its answer.
@@ -100,10 +81,8 @@ class CommandChannel:
     def _wait(self, waiting: set[str], on_reply: OnReply) -> None:
         heard_s = time.monotonic()
         while waiting:
-            with kafka_translated(self._where):
-                fetched = self._consumer.poll(timeout_ms=_POLL_MS)
-            for record in (record for records in fetched.values() for record in records):
-                reply = read_reply(record.value)
+            for value in self._tail.values():
+                reply = read_reply(value)
                 if reply is not None and reply.command_id in waiting:
                     waiting.discard(reply.command_id)
                     heard_s = time.monotonic()

@@ -5,22 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, Final, Self
-
-from kafka import KafkaConsumer, TopicPartition
+from typing import Self
 
 from postloop.adapters.errors import UnavailableError
-from postloop.adapters.kafka_connect import connect_kafka
-from postloop.adapters.kafka_security import kafka_translated
 from postloop.adapters.topic_admin import partition_counts
+from postloop.adapters.topic_tail import TopicTail
 from postloop.contracts.webhook_attempt import AttemptLogV1, AttemptV1, attempt_log_from_bytes
 from postloop.domain.errors import DataError
 from postloop.domain.event_types import WEBHOOK_ATTEMPT_TOPIC, prefixed
 from postloop.settings import Settings
-
-_POLL_MS: Final = 200
-# The embedded broker waits all of this before it hands out what it has found, and somebody waits for that.
-_FETCH_WAIT_MS: Final = 50
 
 
 class AttemptWatch:
@@ -32,21 +25,8 @@ class AttemptWatch:
 
     def __init__(self, settings: Settings) -> None:
         topic = prefixed(WEBHOOK_ATTEMPT_TOPIC, prefix=settings.topic_prefix)
-        self._where = f"Kafka at {settings.kafka_brokers}"
         count = partition_counts(settings, [topic])[topic]
-        self._consumer: Any = connect_kafka(
-            KafkaConsumer,
-            settings,
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=_FETCH_WAIT_MS,
-        )
-        with kafka_translated(self._where):
-            places = [TopicPartition(topic, number) for number in range(count)]
-            self._consumer.assign(places)
-            for place, end in self._consumer.end_offsets(places).items():
-                self._consumer.seek(place, end)
+        self._tail = TopicTail(settings, topic, partition_count=count)
 
     def __enter__(self) -> Self:
         return self
@@ -54,7 +34,7 @@ class AttemptWatch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._consumer.close()
+        self._tail.close()
 
     def attempt(self, webhook_id: str, *, timeout_s: float) -> AttemptV1:
         """Return the next attempt of a delivery.
@@ -91,11 +71,9 @@ class AttemptWatch:
     def _logs(self, timeout_s: float) -> Iterator[AttemptLogV1]:
         deadline_s = time.monotonic() + timeout_s
         while time.monotonic() < deadline_s:
-            with kafka_translated(self._where):
-                fetched = self._consumer.poll(timeout_ms=_POLL_MS)
-            for record in (record for records in fetched.values() for record in records):
+            for value in self._tail.values():
                 try:
-                    log = attempt_log_from_bytes(record.value or b"")
+                    log = attempt_log_from_bytes(value or b"")
                 except DataError:
                     continue
                 yield log
