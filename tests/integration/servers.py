@@ -1,7 +1,6 @@
 """Fixtures of tests that need a ClickHouse server of their own beside the broker."""
 
 import os
-import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from postloop.adapters.clickhouse import connect
 from postloop.domain.errors import PostloopError
 from postloop.settings import Settings
 from tests.support.command_line import run_postloop
-from tests.support.database import clickhouse_server, migrated_directory
+from tests.support.database import clickhouse_server, copy_migrated
 from tests.support.ports import free_port
 from tests.support.processes import wait_until
 
@@ -30,8 +29,7 @@ def clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def migrated_clickhouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a ClickHouse whose default database has the current schema."""
-    path = tmp_path_factory.mktemp("clickhouse") / "data"
-    with _serving(shutil.copytree(migrated_directory(), path, symlinks=True)) as url:
+    with _serving(copy_migrated(tmp_path_factory.mktemp("clickhouse") / "data")) as url:
         yield url
 
 

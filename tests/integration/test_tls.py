@@ -25,6 +25,7 @@ from tests.support.broker_fixtures import chosen_broker
 from tests.support.brokers import ApacheKafkaBroker, Broker
 from tests.support.certificates import Authority
 from tests.support.command_line import run_postloop, run_role
+from tests.support.database import clickhouse_server
 from tests.support.ports import free_port
 from tests.support.processes import python_module, wait_until
 from tests.support.secure_broker import PASSWORD, USER, SecureBroker
@@ -76,10 +77,9 @@ class Locked:
 def clickhouse(authority: Authority, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Locked]:
     directory, port = tmp_path_factory.mktemp("clickhouse"), free_port()
     (directory / "password").write_text(PASSWORD)
-    options = ["--path", str(directory / "data"), "--port", str(port), "--user", USER]
-    options += ["--password-file", str(directory / "password")]
+    options = ("--user", USER, "--password-file", str(directory / "password"))
     with (
-        python_module("postloop.embedded.chserver", *options, log_path=directory / "server.log") as server,
+        clickhouse_server(directory / "data", port, *options) as server,
         TlsProxy(port, authority.server_context()) as proxy,
     ):
         right = {

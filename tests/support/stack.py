@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import shutil
 import signal
 import threading
 import time
@@ -25,7 +24,7 @@ from postloop.adapters.errors import UnavailableError
 from postloop.domain.errors import PostloopError
 from postloop.settings import Settings
 from tests.support.brokers import Broker
-from tests.support.database import clickhouse_server, migrated_directory
+from tests.support.database import clickhouse_server, copy_migrated
 from tests.support.ports import free_port
 from tests.support.processes import ChildProcess, wait_until
 from tests.support.workers import says_ready, start_worker
@@ -74,7 +73,7 @@ class Stack:
         self._client: Client | None = None
 
     def __enter__(self) -> Self:
-        shutil.copytree(migrated_directory(), self.directory / "clickhouse", symlinks=True)
+        copy_migrated(self.directory / "clickhouse")
         self.start_clickhouse()
         topic_admin.create_topics(self.settings)
         return self

@@ -19,9 +19,8 @@ _NAMES = (
     *("config", "doctor", "domain", "message", "reputation"),
     *("simulate", "verify", "import", "explain", "classify"),
 )
-_OTHER_NAMES = {
-    "import": "import_events"
-}  # a module has the name of its command where that is no word of Python
+# A module has the name of its command, but where that is a word of Python.
+_OTHER_NAMES = {"import": "import_events"}
 
 
 class Postloop(OnDemandGroup):

@@ -5,7 +5,8 @@ All commands together need a second or two to import; one alone mostly a third o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections import UserDict
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any, ClassVar
 
@@ -28,33 +29,14 @@ class OnDemandGroup(TyperGroup):
         self.commands = _Commands(self.modules)
 
 
-class _Commands(MutableMapping[str, Any]):
-    """Name -> command. Its names are known; a command is imported when it is looked up."""
-
-    def __init__(self, modules: Mapping[str, str]) -> None:
-        self._modules = dict(modules)
-        self._made: dict[str, Any] = {}
+class _Commands(UserDict[str, Any]):
+    """Name -> command; until somebody looks it up, the module that makes it."""
 
     def __getitem__(self, name: str) -> Any:
-        if name not in self._made:
-            self._made[name] = _command(name, self._modules[name])
-        return self._made[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._modules
-
-    def __setitem__(self, name: str, command: Any) -> None:
-        self._modules[name], self._made[name] = "", command
-
-    def __delitem__(self, name: str) -> None:
-        del self._modules[name]
-        self._made.pop(name, None)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._modules)
-
-    def __len__(self) -> int:
-        return len(self._modules)
+        found = self.data[name]
+        if isinstance(found, str):
+            found = self.data[name] = _command(name, found)
+        return found
 
 
 def _command(name: str, module: str) -> Any:

@@ -1,7 +1,6 @@
 """ClickHouse or Kafka away: 503 that names it, what needs neither goes on, and it recovers by itself."""
 
 import json
-import shutil
 import threading
 import time
 import uuid
@@ -21,7 +20,7 @@ from tests.support.api import ApiServer
 from tests.support.blocklist import HARD, event
 from tests.support.broker_fixtures import chosen_broker
 from tests.support.brokers import Broker
-from tests.support.database import clickhouse_server, migrated_directory
+from tests.support.database import clickhouse_server, copy_migrated
 from tests.support.ports import free_port
 from tests.support.processes import ChildProcess, wait_until
 
@@ -35,7 +34,7 @@ class ClickHouse:
     def __init__(self, directory: Path) -> None:
         self.settings = Settings(clickhouse_url=f"http://127.0.0.1:{free_port()}")
         port = int(self.settings.clickhouse_url.rpartition(":")[2])
-        path = shutil.copytree(migrated_directory(), directory / "clickhouse", symlinks=True)
+        path = copy_migrated(directory / "clickhouse")
         self._make = lambda: clickhouse_server(path, port)
         self.process: ChildProcess = self._make()
 

@@ -11,8 +11,9 @@ from urllib.parse import urlencode
 import clickhouse_connect
 import pytest
 
+from tests.support.database import clickhouse_server
 from tests.support.ports import free_port
-from tests.support.processes import ChildProcess, python_module, wait_until
+from tests.support.processes import ChildProcess, wait_until
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,7 @@ class Server:
     def __init__(self, path: Path, *options: str) -> None:
         self.path = path
         self.port = free_port()
-        argv = ("--path", str(path), "--port", str(self.port), "--log-json", *options)
-        self.process: ChildProcess = python_module(
-            "postloop.embedded.chserver", *argv, log_path=path.with_suffix(".log")
-        )
+        self.process: ChildProcess = clickhouse_server(path, self.port, "--log-json", *options)
 
     def start(self) -> "Server":
         """Start it and wait until it answers."""
