@@ -37,8 +37,10 @@ SCHEME: Final = "postloop"
 # A fetch costs broker and worker the same whatever it brings, so while nothing is behind there is a pause between them.
 # Roles that collect by themselves say how long in `pause_between_fetches`.
 QUIET_PAUSE_S: Final = 0.2
-# While something is behind, a fetch of the other partitions ends soon, and empty.
+# While something is behind, a fetch of the other partitions ends soon, and empty. How long the pause is while nothing
+# that was fetched is left, and how long at most while something is: the next answer is wanted before that is used up.
 _BEHIND_PAUSE_S: Final = 0.02
+_BUFFERED_PAUSE_S: Final = 0.2
 # The pause is ours and not the brokers': a fetch that waits for drained partitions holds up the next one of the others.
 # The embedded broker holds every answer back for this time, whatever it found, and looks into partitions for no longer.
 _FETCH_WAIT_MS: Final = 50
@@ -203,15 +205,26 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         sent_at_s: dict[int, float] = {}
 
         async def pausing(assignment: Any, node_id: int, request: Any) -> bool:
-            pause_s = _BEHIND_PAUSE_S if self.is_behind else getattr(self.app, "quiet_pause_s", QUIET_PAUSE_S)
-            try:
-                await asyncio.sleep(max(0.0, sent_at_s.get(node_id, -math.inf) + pause_s - time.monotonic()))
-            except asyncio.CancelledError:
-                return False  # a rebalance, or the end: whoever cancels a fetch waits for it and expects no exception
+            asked_at_s = sent_at_s.get(node_id, -math.inf)
+            if self._pause_left_s(asked_at_s, fetcher) > 0:
+                try:
+                    while (left_s := self._pause_left_s(asked_at_s, fetcher)) > 0:
+                        await asyncio.sleep(min(left_s, _BEHIND_PAUSE_S) if self.is_behind else left_s)
+                except asyncio.CancelledError:
+                    pass  # a rebalance, or the end: whoever cancels a fetch waits for it and expects no exception
+                return False  # made anew: partitions that were read empty meanwhile are not in this request
             sent_at_s[node_id] = time.monotonic()
             return await fetch(assignment, node_id, request)
 
         fetcher._proc_fetch_request = pausing
+
+    def _pause_left_s(self, asked_at_s: float, fetcher: Any) -> float:
+        """Return the seconds, none or less when they are over, until a broker is asked that was asked at a moment."""
+        if self.is_behind:
+            pause_s = _BUFFERED_PAUSE_S if fetcher._records else _BEHIND_PAUSE_S
+        else:
+            pause_s = getattr(self.app, "quiet_pause_s", QUIET_PAUSE_S)
+        return asked_at_s + pause_s - time.monotonic()
 
     async def stop(self) -> None:
         """Stop the thread; one that was just started runs first."""
@@ -509,14 +522,14 @@ async def commit_stored(consumer: driver.Consumer) -> None:
 
 async def committed_offsets(consumer: driver.Consumer, tps: Sequence[TP]) -> dict[TP, int]:
     """Return the committed offset of each partition that has one, on this transport or Faust's own."""
+    if not tps:
+        return {}
     thread = consumer._thread
-    kafka = thread._ensure_consumer()
-    offsets = {}
-    for tp in tps:
-        offset = await thread.call_thread(kafka.committed, driver.ensure_aiokafka_TP(tp))
-        if offset is not None:
-            offsets[tp] = offset
-    return offsets
+    # In one request: aiokafka's public method asks for one partition, and a worker may own hundreds.
+    fetch = thread._ensure_consumer()._coordinator.fetch_committed_offsets
+    by_raw_tp = {driver.ensure_aiokafka_TP(tp): tp for tp in tps}
+    found = await thread.call_thread(fetch, list(by_raw_tp))
+    return {by_raw_tp[raw_tp]: committed.offset for raw_tp, committed in found.items()}
 
 
 class Lease:

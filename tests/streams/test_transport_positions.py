@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -197,32 +198,69 @@ async def test_fetches_hurry_while_something_is_behind(consumer: LoopConsumer, b
     assert consumer._thread.is_behind is (behind_count > 0)
 
 
-@pytest.mark.parametrize(("is_behind", "pause_s"), [(False, 50.0), (True, 0.02)])
-async def test_there_is_a_pause_between_the_fetches_of_a_broker(
-    monkeypatch: pytest.MonkeyPatch, is_behind: bool, pause_s: float
-) -> None:
-    slept_s: list[float] = []
-    asked: list[int] = []
+@pytest.fixture
+def paused(monkeypatch: pytest.MonkeyPatch) -> PausedFetches:
+    return PausedFetches(monkeypatch)
 
-    async def sleep(duration_s: float) -> None:
-        slept_s.append(duration_s)
 
-    async def fetch(assignment: Any, node_id: int, request: Any) -> bool:
-        asked.append(node_id)
+class PausedFetches:
+    """A fetcher of aiokafka's whose fetches are paused, on a clock of its own."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now_s = 100.0
+        self.asked: list[tuple[int, float]] = []
+        self.while_asleep: Callable[[], None] = lambda: None
+        monkeypatch.setattr("postloop_streams.transport.asyncio.sleep", self._sleep)
+        monkeypatch.setattr("postloop_streams.transport.time.monotonic", lambda: self.now_s)
+        self.thread = ConsumerThread.__new__(ConsumerThread)
+        self.thread.app = SimpleNamespace()
+        pause_between_fetches(self.thread.app, 50.0)
+        self.fetcher = SimpleNamespace(_proc_fetch_request=self._fetch, _records={})
+        self.thread._pause_fetches(self.fetcher)
+
+    async def _sleep(self, duration_s: float) -> None:
+        assert duration_s > 0
+        self.now_s += duration_s
+        self.while_asleep()
+
+    async def _fetch(self, assignment: Any, node_id: int, request: Any) -> bool:
+        self.asked.append((node_id, self.now_s))
         return True
 
-    monkeypatch.setattr("postloop_streams.transport.asyncio.sleep", sleep)
-    thread = ConsumerThread.__new__(ConsumerThread)
-    thread.app, thread.is_behind = SimpleNamespace(), is_behind
-    pause_between_fetches(thread.app, 50.0)
-    fetcher = SimpleNamespace(_proc_fetch_request=fetch)
-    thread._pause_fetches(fetcher)
-    for node_id in (1, 2, 1):
-        assert await fetcher._proc_fetch_request(None, node_id, None)
-    assert asked == [1, 2, 1]
-    assert slept_s[:2] == [0, 0]
-    assert 0 < slept_s[2] <= pause_s
-    assert is_behind or slept_s[2] > 0.02
+    async def ask(self, node_id: int = 1) -> bool:
+        return bool(await self.fetcher._proc_fetch_request(None, node_id, None))
+
+
+@pytest.mark.parametrize(
+    ("is_behind", "is_buffered", "pause_s"),
+    [(False, False, 50.0), (False, True, 50.0), (True, False, 0.02), (True, True, 0.2)],
+)
+async def test_there_is_a_pause_between_the_fetches_of_a_broker(
+    paused: PausedFetches, *, is_behind: bool, is_buffered: bool, pause_s: float
+) -> None:
+    paused.thread.is_behind = is_behind
+    paused.fetcher._records = {PARTITION: "records"} if is_buffered else {}
+    assert await paused.ask(1) and await paused.ask(2)
+    assert not await paused.ask(1), "made anew: it does not know what was read empty meanwhile"
+    assert await paused.ask(1)
+    assert [node for node, _ in paused.asked] == [1, 2, 1]
+    (_, first_s), _, (_, next_s) = paused.asked
+    assert next_s - first_s == pytest.approx(pause_s)
+
+
+async def test_a_pause_ends_when_what_was_fetched_is_used_up(paused: PausedFetches) -> None:
+    paused.thread.is_behind = True
+    paused.fetcher._records = {PARTITION: "records"}
+    assert await paused.ask()
+    began_s = paused.now_s
+
+    def use_up() -> None:
+        if paused.now_s > began_s + 0.05:
+            paused.fetcher._records = {}
+
+    paused.while_asleep = use_up
+    assert not await paused.ask()
+    assert paused.now_s - began_s == pytest.approx(0.06)
 
 
 async def test_a_pause_ends_like_a_fetch_when_it_is_cancelled() -> None:
@@ -232,7 +270,7 @@ async def test_a_pause_ends_like_a_fetch_when_it_is_cancelled() -> None:
     thread = ConsumerThread.__new__(ConsumerThread)
     thread.app = SimpleNamespace()
     pause_between_fetches(thread.app, 50.0)
-    fetcher = SimpleNamespace(_proc_fetch_request=fetch)
+    fetcher = SimpleNamespace(_proc_fetch_request=fetch, _records={})
     thread._pause_fetches(fetcher)
     assert await fetcher._proc_fetch_request(None, 1, None)
     pausing = asyncio.create_task(fetcher._proc_fetch_request(None, 1, None))

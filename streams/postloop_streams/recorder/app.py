@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from typing import Any, Final
 
 from faust.types import TP
+from prometheus_client import Gauge
 
 from postloop.adapters import topic_admin
 from postloop.adapters.clickhouse import connect
@@ -58,6 +59,7 @@ class RecorderApp(Role):
             health=self.health,
         )
         self._reconciler = Reconciler(settings)
+        self._lags: dict[TP, Gauge | None] = {}
         self.agent(ROLE, self._topics, self._take)
         self.app.task(self._reconcile)
 
@@ -71,11 +73,14 @@ class RecorderApp(Role):
         inputs = [tp for tp in tps if tp.topic in self._topics]
         committed = await committed_offsets(self.app.consumer, inputs)
         wanted = {(tp.topic, tp.partition): committed.get(tp, 0) for tp in inputs}
+        self._lags = dict.fromkeys(inputs)
         self.log.info("partitions_assigned", count=len(inputs), generation=generation_id)
         await self._recorder.assign(generation_id, wanted)
 
     async def revoked(self) -> None:
         """Finish or abandon the insert that runs."""
+        self._lags = {}
+        self._metrics.recorder_lag_records.clear()
         await self._recorder.revoke()
 
     async def stopping(self) -> None:
@@ -86,12 +91,14 @@ class RecorderApp(Role):
     def watched(self) -> None:
         """Report how far behind the log the stored rows are."""
         consumer = self.app.consumer
-        for tp in consumer.assignment():
+        for tp, lag in self._lags.items():
             highwater, committed = consumer.highwater(tp), consumer._committed_offset.get(tp)
-            if highwater is not None:
-                self._metrics.recorder_lag_records.labels(topic=tp.topic, partition=tp.partition).set(
-                    max(0, highwater - (committed or 0))
-                )
+            if highwater is None:
+                continue  # not 0: nobody can tell
+            if lag is None:
+                lag = self._metrics.recorder_lag_records.labels(topic=tp.topic, partition=tp.partition)
+                self._lags[tp] = lag
+            lag.set(max(0, highwater - (committed or 0)))
 
     async def _take(self, batch: RecordBatch, ack: Callable[[], Any]) -> None:
         await self._recorder.take(
