@@ -30,6 +30,10 @@ _SENTENCES: Final[dict[str, Stage]] = {
     "but greeting failed": "before_rcpt",
     "failed after i sent the message": "after_rcpt",
 }
+# "550 RCPT TO:<joe@example.com> user unknown" of servers that repeat the command.
+_repeats_rcpt: Final = re.compile(
+    r"(?:[45]\d\d[ -])?(?:[45]\.\d{1,3}\.\d{1,3} )?rcpt(?: to)? ?:? ?[<(]"
+).match
 # 503 and 554 after a refusal: every recipient was refused, so the refusal before was for RCPT (RFC 2920 section 3.1).
 _NO_RECIPIENT_LEFT: Final = ("rcpt", "recipient", "sequence")
 _STAGES: Final[dict[str, Stage]] = {
@@ -141,4 +145,6 @@ def _stage_in(folded: str) -> Stage:
         found = _find_stage(folded)
         if found:
             return _STAGES.get(found[1], "")
+    if _repeats_rcpt(folded):
+        return "rcpt"
     return next((stage for sentence, stage in _SENTENCES.items() if sentence in folded), "")

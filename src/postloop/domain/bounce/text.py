@@ -35,6 +35,9 @@ _is_ipv4: Final = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}").fullmatch
 _is_number: Final = re.compile(r"[\d.+=&-]*").fullmatch
 _has_wide: Final = re.compile(r"[\u0e00-\u0e7f\u1100-\u11ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]").search
 
+# A link: the name of its host, and the path there, which ends where ASCII ends: Chinese goes on without a blank.
+_link: Final = re.compile(r"((?:://|\bwww\.)[^\s/?#]*)/[!\"$->@-~]*")
+
 _FOLLOW_UPS: Final = (" 503", " 554 5.5.1", " 554 error: no valid")
 _SHORTEST_REPLY: Final = 12
 _ACCENTS: Final = dict.fromkeys(range(0x300, 0x370))
@@ -101,6 +104,16 @@ def first_reply(folded: str) -> str:
         if start > 0 and folded[start + len(follow_up) : start + len(follow_up) + 1] in (" ", "-"):
             folded = folded[:start]
     return folded
+
+
+def without_paths(folded: str) -> str:
+    """Return folded text with the host of each link only: a page about all refusals is "help_spam" whatever happened.
+
+    What follows a path is kept: "?p=NoSuchUser" names the refusal.
+    """
+    if "://" not in folded and "www." not in folded:
+        return folded
+    return _link.sub(lambda link: f"{link[1]} {END} " if link[0][-1] in ".;" else f"{link[1]} ", folded)
 
 
 def tokens(folded: str) -> list[str]:

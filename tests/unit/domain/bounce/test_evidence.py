@@ -81,6 +81,9 @@ def test_anything_temporary_makes_it_temporary(fields: dict[str, object], tempor
         ("", "SMTP error from remote mail server after MAIL FROM:<a@b.example>", "before_rcpt"),
         ("", "SMTP error from remote server after RCPT TO:<a@b.example>", "rcpt"),
         ("", "rcpt", ""),
+        ("", "550 RCPT TO:<a@b.example> utente sconosciuto", "rcpt"),
+        ("", "554 5.1.1 RCPT (a@b.example) dosn't exist", "rcpt"),
+        ("", "550 your RCPT TO:<a@b.example> came too early", ""),
     ],
 )
 def test_the_stage_is_the_command_or_what_the_transcript_says(command: str, text: str, stage: str) -> None:

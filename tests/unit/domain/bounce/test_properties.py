@@ -115,6 +115,20 @@ def test_a_message_or_queue_id_at_the_end_changes_nothing(ended: tuple[str, str]
     assert verdict_of(text + queue_id) == verdict_of(text)
 
 
+@given(
+    replies,
+    st.sampled_from(["http://help.example.com", "https://help.example.com", "www.example.com"]),
+    st.lists(words.filter(lambda word: word.isascii() and " " not in word), min_size=1, max_size=4),
+    st.sampled_from("/_-"),
+)
+@example("550 Invalid User", "http://mail.example.com", ["help", "spam", "16.htm"], "_")
+def test_what_the_path_of_a_link_says_changes_nothing(
+    text: str, host: str, path: list[str], between: str
+) -> None:
+    link = f"{text} {host}/"
+    assert verdict_of(f"{link}{between.join(path)}x") == verdict_of(f"{link}x")
+
+
 @given(st.sampled_from(SAMPLES))
 def test_a_delayed_bounce_is_never_hard(sample: object) -> None:
     bounce = sample.bounce  # type: ignore[attr-defined]
