@@ -12,7 +12,7 @@ _LONGEST_CODE: Final = 3
 _OF_A_LOGIN: Final = frozenset({534, 535, 538})
 # A reply code or status must not be part of a longer number, of an IP address or of a name.
 _find_reply_code: Final = re.compile(r"(?<![\w.:/=+-])[245]\d\d(?=[\s-]|$)(?!-\d\d)").search
-_find_status: Final = re.compile(r"(?<![\w.])[245]\.\d{1,3}\.\d{1,3}(?!\.?\d)").search
+_find_status: Final = re.compile(r"(?<![\w.])(?<![\w/]#)[245]\.\d{1,3}\.\d{1,3}(?!\.?\d)").search
 # The first line of several: RFC 5321 section 4.2.1.
 _find_continued: Final = re.compile(r"(?<!\S)([245]\d\d)-([245]\.\d{1,3}\.\d{1,3} )?").search
 _is_status: Final = re.compile(r"\s*#?([245])\.(\d{1,3})\.(\d{1,3})(?!\.?\d)").match

@@ -8,15 +8,42 @@ from postloop.domain.bounce.phrases import PhraseCompiler
 from postloop.domain.bounce.rule_files import Table
 from postloop.domain.bounce.text import END
 
+_HEAD: Final = "head"
+_LONGEST_HEAD: Final = 120
+_MOST_HEADS: Final = 5
+_find_words: Final = re.compile(r"\w+").findall
 _SHORTEST_REPLY: Final = 3
 """Words that must follow an introduction; a report that ends with one has said all before it."""
 
 
+def build_head(report: Table) -> Callable[[str], int]:
+    """Return a function that tells how long the heads are which relays put before a folded reply, one in the other."""
+    verbs = frozenset(report[_HEAD]["says_so"].split())
+    words = verbs.union(report[_HEAD]["words"].split())
+
+    def is_head(text: str) -> bool:
+        found = _find_words(text)
+        return bool(found) and words.issuperset(found) and not verbs.isdisjoint(found)
+
+    def length(folded: str) -> int:
+        start = 0
+        for _ in range(_MOST_HEADS):
+            end = folded.find(": ", start, start + _LONGEST_HEAD)
+            # Two words at least must follow: a report that ends here has said all in its head.
+            if end < 0 or " " not in folded[end + 2 :] or not is_head(folded[start:end]):
+                break
+            start = end + 2
+        return start
+
+    return length
+
+
 def frame_phrases(report: Table) -> Iterator[str]:
     """Yield every phrase of report.toml."""
-    for table in report.values():
-        for phrases in table.values():
-            yield from phrases
+    for name, table in report.items():
+        if name != _HEAD:
+            for phrases in table.values():
+                yield from phrases
 
 
 def build_cut(report: Table, compiler: PhraseCompiler) -> Callable[[str], str]:

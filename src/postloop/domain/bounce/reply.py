@@ -38,10 +38,11 @@ class Reply(NamedTuple):
 def read_reply(bounce: Bounce, book: Rulebook) -> Reply:
     """Return a bounce made ready for the rules of a book."""
     whole = fold(examined(bounce.diagnostic or ""))
-    folded = first_reply(whole)
+    head = book.head(whole)
+    folded = first_reply(whole, head)
     host = bounce.remote_host or _host_of_url(folded)
     provider = book.providers.name_of(host=host, domain=bounce.recipient_domain or "")
-    signs = book.cut(book.vocabulary.encode(folded))
+    signs = book.cut(book.vocabulary.encode(folded[head:]))
     candidates = book.table.candidates(signs) & (book.general | book.of_provider.get(provider, 0))
     return Reply(book, evidence_of(bounce, folded, whole[len(folded) :]), provider, signs, candidates)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from postloop.domain.bounce import rule_files
-from postloop.domain.bounce.frames import build_cut, frame_phrases
+from postloop.domain.bounce.frames import build_cut, build_head, frame_phrases
 from postloop.domain.bounce.phrase_table import PhraseTable
 from postloop.domain.bounce.phrases import Lexicon, PhraseCompiler
 from postloop.domain.bounce.rule import Rule
@@ -42,6 +42,7 @@ class Rulebook:
     """All rules.
 
     Attributes:
+        head: Tells how long what relays put before a folded reply is.
         cut: Cuts what a report writes around a reply out of its signs.
         general: Bits of the phrases for every provider; `of_provider` has those of one.
         early: Bits of the phrases that are asked before the enhanced status.
@@ -50,6 +51,7 @@ class Rulebook:
     """
 
     vocabulary: Vocabulary
+    head: Callable[[str], int]
     cut: Callable[[str], str]
     table: PhraseTable
     general: int
@@ -96,6 +98,7 @@ def rulebook() -> Rulebook:
     of_provider, text, late, doubt = _bits(len(part) for part in parts)
     return Rulebook(
         vocabulary=vocabulary,
+        head=build_head(report),
         cut=build_cut(report, compiler),
         table=PhraseTable([(rule, compiler.compile(phrase)) for rule, phrase in rows]),
         general=text | late | doubt,

@@ -38,6 +38,12 @@ _has_wide: Final = re.compile(r"[\u0e00-\u0e7f\u1100-\u11ff\u3040-\u30ff\u3400-\
 # A link: the name of its host, and the path there, which ends where ASCII ends: Chinese goes on without a blank.
 _link: Final = re.compile(r"((?:://|\bwww\.)[^\s/?#]*)/[!\"$->@-~]*")
 
+# Where a new sentence begins, also without a full stop before it.
+_opens_sentence: Final = re.compile(
+    r" (?=please |if you |for (?:more|further|additional|help|assistance|details)\b|contact (?:your|the) |see https?:)"
+).sub
+_HINTS: Final = (" please ", " if you ", " for ", " contact ", " see http")
+
 _FOLLOW_UPS: Final = (" 503", " 554 5.5.1", " 554 error: no valid")
 _SHORTEST_REPLY: Final = 12
 _ACCENTS: Final = dict.fromkeys(range(0x300, 0x370))
@@ -93,16 +99,34 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFC", plain)
 
 
-def first_reply(folded: str) -> str:
+def first_reply(folded: str, start: int = 0) -> str:
     """Return folded text without the replies that only follow from a refusal before them.
 
     After a refused RCPT a pipelining sender's DATA is answered with 503, or with 554 "no valid recipients"
     (RFC 2920 section 3.1). Reports quote these too; they say nothing new.
+
+    Args:
+        start: Where the first reply begins.
     """
     for follow_up in _FOLLOW_UPS:
-        start = folded.find(follow_up, _SHORTEST_REPLY)
-        if start > 0 and folded[start + len(follow_up) : start + len(follow_up) + 1] in (" ", "-"):
-            folded = folded[:start]
+        found = folded.find(follow_up, start + _SHORTEST_REPLY)
+        if found > 0 and folded[found + len(follow_up) : found + len(follow_up) + 1] in (" ", "-"):
+            folded = folded[:found]
+    return folded
+
+
+def tokens(folded: str) -> list[str]:
+    """Return a folded reply cut at blanks and at every sign that is no part of a name; `END` ends a sentence."""
+    ascii_only = folded.isascii()
+    plain = folded.translate(_BLANKS) if ascii_only else _blank_out(" ", folded.translate(_WIDE_ENDS))
+    return f"{plain} ".replace(". ", " . ").split()
+
+
+def clauses(folded: str) -> str:
+    """Return folded text without paths of links and with an end before each sentence that has none of its own."""
+    folded = without_paths(folded).replace("-mta: dns;", "-mta:")
+    if any(hint in folded for hint in _HINTS):
+        folded = _opens_sentence(f" {END} ", folded)
     return folded
 
 
@@ -114,13 +138,6 @@ def without_paths(folded: str) -> str:
     if "://" not in folded and "www." not in folded:
         return folded
     return _link.sub(lambda link: f"{link[1]} {END} " if link[0][-1] in ".;" else f"{link[1]} ", folded)
-
-
-def tokens(folded: str) -> list[str]:
-    """Return a folded reply cut at blanks and at every sign that is no part of a name; `END` ends a sentence."""
-    ascii_only = folded.isascii()
-    plain = folded.translate(_BLANKS) if ascii_only else _blank_out(" ", folded.translate(_WIDE_ENDS))
-    return f"{plain} ".replace(". ", " . ").split()
 
 
 def is_wide(text: str) -> bool:

@@ -31,7 +31,7 @@ class Vocabulary:
 
     def encode(self, folded: str) -> str:
         """Return a folded reply as signs; a word that no rule names is `UNKNOWN_WORD`."""
-        folded = text.without_paths(folded)
+        folded = text.clauses(folded)
         if not folded.isascii() and text.is_wide(folded):
             folded = self.spaced(folded)
         known, unknown = self.signs.get, self._unknown

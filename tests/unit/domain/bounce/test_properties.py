@@ -115,6 +115,38 @@ def test_a_message_or_queue_id_at_the_end_changes_nothing(ended: tuple[str, str]
     assert verdict_of(text + queue_id) == verdict_of(text)
 
 
+HEADS = [
+    "The mail server responded: ",
+    "Delivery to the recipient failed permanently: smtp response: ",
+    "An error occurred while trying to deliver the mail to the following recipients: ",
+]
+
+
+@given(st.sampled_from([line for line in LINES if not line[:4].lower().startswith(("host", "smtp", "#"))]))
+@example("502 5.5.1 Unknown command")
+@example("550 mailbox unavailable")
+@example("550 5.0.1 Recipient rejected: not a user of this host")
+@example("503 RCPT first")
+def test_what_a_relay_puts_before_a_reply_changes_nothing(text: str) -> None:
+    assume(" " in text)
+    assert {head: verdict_of(head + text) for head in HEADS} == dict.fromkeys(HEADS, verdict_of(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "length"),
+    [
+        pytest.param("error from remote server: 550 no such user", 26, id="a head"),
+        pytest.param("delivery failed: remote server said: 550 no such user", 37, id="two of them"),
+        pytest.param("delivery failed: blocked", 0, id="too little follows"),
+        pytest.param("address rejected: 550 no such user", 0, id="it says more than that it failed"),
+        pytest.param("remote server: 550 no such user", 0, id="it says nothing"),
+        pytest.param(f"{'error ' * 21}: 550 no such user", 0, id="too long"),
+    ],
+)
+def test_a_head_says_only_that_somebody_answered_or_that_it_failed(text: str, length: int) -> None:
+    assert rulebook().head(text) == length
+
+
 @given(
     replies,
     st.sampled_from(["http://help.example.com", "https://help.example.com", "www.example.com"]),
