@@ -1,6 +1,7 @@
 """What a bounce says before any rule is asked: its codes, and how far the session had come."""
 
 import re
+from itertools import islice
 from typing import Final, Literal, NamedTuple
 
 from postloop.domain.bounce.model import Bounce
@@ -8,11 +9,14 @@ from postloop.domain.bounce.model import Bounce
 Stage = Literal["", "before_rcpt", "rcpt", "after_rcpt"]
 
 _LONGEST_CODE: Final = 3
+# Of a text; one that says nothing may stand before one that does.
+_MOST_STATUSES: Final = 4
 # RFC 4954 section 6: what these refuse is a login, and a user who is unknown then is the sender's.
 _OF_A_LOGIN: Final = frozenset({534, 535, 538})
 # A reply code or status must not be part of a longer number, of an IP address or of a name.
 _find_reply_code: Final = re.compile(r"(?<![\w.:/=+-])[245]\d\d(?=[\s-]|$)(?!-\d\d)").search
-_find_status: Final = re.compile(r"(?<![\w.])(?<![\w/]#)[245]\.\d{1,3}\.\d{1,3}(?!\.?\d)").search
+_find_refusal: Final = re.compile(r"(?<![\w.:/=+-])[45]\d\d(?=[\s-]|$)(?!-\d\d)").search
+_find_statuses: Final = re.compile(r"(?<![\w.])(?<![\w/]#)[245]\.\d{1,3}\.\d{1,3}(?!\.?\d)").finditer
 # The first line of several: RFC 5321 section 4.2.1.
 _find_continued: Final = re.compile(r"(?<!\S)([245]\d\d)-([245]\.\d{1,3}\.\d{1,3} )?").search
 _is_status: Final = re.compile(r"\s*#?([245])\.(\d{1,3})\.(\d{1,3})(?!\.?\d)").match
@@ -80,8 +84,7 @@ def evidence_of(bounce: Bounce, folded: str, follow_up: str) -> Evidence:
         code = _code_in(folded)
     status_class, status = _status(bounce.enhanced_code or "")
     if not status:
-        found = _find_status(folded)
-        text_class, status = _status(found[0]) if found else ("", "")
+        text_class, status = _status_in(folded)
         status_class = text_class if status else status_class or text_class
     return Evidence(
         code=code,
@@ -115,16 +118,30 @@ def _code_in(folded: str) -> int:
     if folded.isdecimal() and len(folded) <= _LONGEST_CODE:
         return int(folded)
     found = _find_reply_code(folded)
+    if found and found[0][0] == "2":
+        # "Expected 250, but got 550".
+        found = _find_refusal(folded) or found
     return int(found[0]) if found else 0
 
 
 def _status(value: str) -> tuple[str, str]:
-    """Return class and the rest of an enhanced status; x.0.0 has a class and no rest."""
+    """Return class and the rest of an enhanced status; x.0.0, and Microsoft's x.0.350, have a class and no rest."""
     found = _is_status(value)
     if not found:
         return "", ""
     subject, detail = int(found[2]), int(found[3])
-    return found[1], f"{subject}.{detail}" if subject or detail else ""
+    return found[1], f"{subject}.{detail}" if subject else ""
+
+
+def _status_in(folded: str) -> tuple[str, str]:
+    """Return class and rest of the first status that says something, else the class of the first one."""
+    vague = ""
+    for found in islice(_find_statuses(folded), _MOST_STATUSES):
+        status_class, status = _status(found[0])
+        if status:
+            return status_class, status
+        vague = vague or status_class
+    return vague, ""
 
 
 def _stage(command: str, folded: str, follow_up: str) -> Stage:

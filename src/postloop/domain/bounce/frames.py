@@ -11,7 +11,10 @@ from postloop.domain.bounce.text import END
 _HEAD: Final = "head"
 _LONGEST_HEAD: Final = 120
 _MOST_HEADS: Final = 5
-_find_words: Final = re.compile(r"\w+").findall
+# Words, and names with dots: of hosts, of people, of the classes of a library.
+_find_words: Final = re.compile(r"[\w@][\w.@+-]*").findall
+_is_name: Final = re.compile(r"[^@.]*[@.].*[a-z].*").fullmatch
+_NAMES_OF_ERRORS: Final = ("exception", "error")
 _SHORTEST_REPLY: Final = 3
 """Words that must follow an introduction; a report that ends with one has said all before it."""
 
@@ -21,16 +24,24 @@ def build_head(report: Table) -> Callable[[str], int]:
     verbs = frozenset(report[_HEAD]["says_so"].split())
     words = verbs.union(report[_HEAD]["words"].split())
 
-    def is_head(text: str) -> bool:
+    def says_so(word: str) -> bool:
+        return word in verbs or word.endswith(_NAMES_OF_ERRORS)
+
+    def is_head(text: str, *, is_first: bool) -> bool:
         found = _find_words(text)
-        return bool(found) and words.issuperset(found) and not verbs.isdisjoint(found)
+        if not found or (is_first and not any(map(says_so, found))):
+            return False
+        return all(word in words or _is_name(word) or says_so(word) for word in found)
 
     def length(folded: str) -> int:
         start = 0
+        if folded[:1].isdigit():
+            return start  # the reply itself
         for _ in range(_MOST_HEADS):
             end = folded.find(": ", start, start + _LONGEST_HEAD)
             # Two words at least must follow: a report that ends here has said all in its head.
-            if end < 0 or " " not in folded[end + 2 :] or not is_head(folded[start:end]):
+            follows = end > 0 and folded.find(" ", end + 2) > 0
+            if not follows or not is_head(folded[start:end], is_first=not start):
                 break
             start = end + 2
         return start

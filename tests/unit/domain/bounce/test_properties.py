@@ -115,21 +115,42 @@ def test_a_message_or_queue_id_at_the_end_changes_nothing(ended: tuple[str, str]
     assert verdict_of(text + queue_id) == verdict_of(text)
 
 
-HEADS = [
-    "The mail server responded: ",
-    "Delivery to the recipient failed permanently: smtp response: ",
-    "An error occurred while trying to deliver the mail to the following recipients: ",
-]
+# How programs and libraries show a reply; CODE and TEXT are its parts. None of them says anything of its own.
+SHOWN = {
+    "a relay": "The mail server responded: CODE TEXT",
+    "relays of relays": "Delivery to the recipient failed permanently: smtp response: CODE TEXT",
+    "a mailer": "An error occurred while trying to deliver the mail to the following recipients: CODE TEXT",
+    "Haraka": "Some recipients failed: <joe@example.com>: CODE TEXT",
+    "Exchange": "Remote Server at mx.example.com (192.0.2.4) returned 'CODE TEXT'",
+    "smtplib": "{'joe@example.com': (CODE, b'TEXT')}",
+    "JavaMail": "com.sun.mail.smtp.SMTPAddressFailedException: CODE TEXT",
+    "Ruby": "Net::SMTPFatalError: CODE TEXT",
+    "Symfony": 'Expected response code 250 but got code "CODE", with message "CODE TEXT"',
+    "Sendmail": "... while talking to mx.example.com.: <<< CODE TEXT",
+}
+_reply = re.compile(r"[45]\d\d [^\n]* [^\n]*").fullmatch
 
 
-@given(st.sampled_from([line for line in LINES if not line[:4].lower().startswith(("host", "smtp", "#"))]))
+@given(st.sampled_from(list(filter(_reply, LINES))))
 @example("502 5.5.1 Unknown command")
 @example("550 mailbox unavailable")
 @example("550 5.0.1 Recipient rejected: not a user of this host")
 @example("503 RCPT first")
-def test_what_a_relay_puts_before_a_reply_changes_nothing(text: str) -> None:
-    assume(" " in text)
-    assert {head: verdict_of(head + text) for head in HEADS} == dict.fromkeys(HEADS, verdict_of(text))
+def test_how_a_program_shows_a_reply_changes_nothing(text: str) -> None:
+    expected = classify(Bounce(diagnostic=text))
+    shown = {
+        name: classify(Bounce(diagnostic=frame.replace("TEXT", text[4:]).replace("CODE", text[:3])))
+        for name, frame in SHOWN.items()
+    }
+    assert {name: (v.reason, v.hard) for name, v in shown.items()} == dict.fromkeys(
+        SHOWN, (expected.reason, expected.hard)
+    )
+
+
+def test_the_addresses_of_java_mail_are_not_invalid_because_it_says_so() -> None:
+    cause = "com.sun.mail.smtp.SMTPAddressFailedException: 552 5.2.2 mailbox full"
+    text = f"javax.mail.SendFailedException: Invalid Addresses; nested exception is: {cause}"
+    assert verdict_of(text).reason == "mailbox_full"
 
 
 @pytest.mark.parametrize(
