@@ -19,7 +19,7 @@ from postloop.adapters.run_store import (
     run_day,
 )
 from postloop_streams.recorder.seen import hash_ids
-from tests.support.database import Database, migrated_database
+from tests.support.database import Database, event, migrated_database
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 LOG = LogPartition("email.send", "topic-1", 0)
@@ -162,6 +162,30 @@ def test_recent_ids_come_back_as_the_hashes_that_the_worker_computes(store: Clic
     assert set(recent["email.send", 0].tolist()) == set(
         hash_ids([f"topic-1-0-{n}" for n in range(50)]).tolist()
     )
+
+
+def test_of_many_ids_the_newest_are_remembered_by_whole_seconds(db: Database) -> None:
+    store = ClickHouseRunStore(db.client)
+    db.insert(
+        {
+            **event("delivered", NOW - timedelta(hours=1)), "event_id": f"e{n}", "topic": "email.delivery",
+            "partition": n % 2, "record_at": NOW - timedelta(hours=1), "stored_at": NOW - timedelta(seconds=n // 4),
+        }
+        for n in range(40)
+    )  # fmt: skip
+
+    def remembered(limit: int, *partitions: int) -> set[int]:
+        found = store.recent_ids(
+            [("email.delivery", number) for number in partitions], since=NOW - timedelta(days=1), limit=limit
+        )
+        known = {int(one): n for n, one in enumerate(hash_ids(f"e{n}" for n in range(40)))}
+        return {known[int(one)] for ids in found.values() for one in ids}
+
+    assert remembered(100, 0, 1) == set(range(40))
+    assert remembered(15, 0, 1) == set(range(12)), "three seconds of four each"
+    assert remembered(4, 1) == {1, 3, 5, 7}, "only those of the partition count"
+    assert len(remembered(2, 0, 1)) == 2, "a second that holds more than are wanted gives some"
+    assert remembered(10, 7) == set()
 
 
 def test_a_new_owner_waits_for_an_insert_that_still_runs_and_ends_one_that_does_not_stop(

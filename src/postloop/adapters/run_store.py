@@ -265,23 +265,47 @@ class ClickHouseRunStore:
         self, partitions: Sequence[tuple[str, int]], *, since: datetime, limit: int
     ) -> dict[tuple[str, int], npt.NDArray[np.uint64]]:
         """Return hashes of the event ids stored since a moment, by (topic, partition), the newest `limit` ones."""
-        # A record is never stored on a day before its timestamp says; a producer's clock may be a day off.
-        sql = (
-            "SELECT topic, `partition`, groupArray(hash) FROM ("
-            "SELECT topic, `partition`, xxHash64(event_id) AS hash, stored_at FROM events "
-            "WHERE record_at >= {since:DateTime64(3)} - INTERVAL 1 DAY AND stored_at >= {since:DateTime64(3)} "
-            "AND (topic, `partition`) IN {tps:Array(Tuple(String, Int32))} "
-            "ORDER BY stored_at DESC LIMIT {limit:UInt64}) GROUP BY topic, `partition`"
-        )
         if not partitions:
             return {}
-        rows = self._query(sql, since=since, tps=[tuple(p) for p in partitions], limit=limit).result_rows
+        begin = self._newest_since(partitions, since=since, limit=limit)
+        # A record is never stored on a day before its timestamp says; a producer's clock may be a day off.
+        # No sort: of the ids of a day, sorting by time took most of the time.
+        sql = (
+            "SELECT toString(topic), `partition`, groupArray(hash) FROM ("
+            "SELECT topic, `partition`, xxHash64(event_id) AS hash FROM events "
+            "WHERE record_at >= {since:DateTime64(3)} - INTERVAL 1 DAY AND stored_at >= {since:DateTime64(3)} "
+            "AND (topic, `partition`) IN {tps:Array(Tuple(String, Int32))} LIMIT {limit:UInt64}) "
+            "GROUP BY topic, `partition`"
+        )
+        said = {"since": begin, "tps": [tuple(p) for p in partitions], "limit": limit}
+        with translated("ClickHouse"):
+            found = self._client.query_arrow(sql, parameters=said, use_strings=True)
         result = {}
-        for topic, partition, hashes in rows:
-            ids = np.array(hashes, dtype=np.uint64)
-            ids[ids == 0] = 1
-            result[topic, partition] = ids
+        for batch in found.to_batches():
+            topics, numbers, hashes = batch.columns
+            for place, key in enumerate(zip(topics.to_pylist(), numbers.to_pylist(), strict=True)):
+                ids = hashes[place].values.to_numpy().copy()
+                ids[ids == 0] = 1
+                result[key] = ids
         return result
+
+    def _newest_since(
+        self, partitions: Sequence[tuple[str, int]], *, since: datetime, limit: int
+    ) -> datetime:
+        """Return the second since which at most `limit` rows of these partitions were stored, or the last one.
+
+        Rows of other partitions may be counted, where those of one topic are owned and those of another are not.
+        """
+        sql = (
+            "SELECT if(countIf(total <= {limit:UInt64}) = 0, max(second), minIf(second, total <= {limit:UInt64})) "
+            "FROM (SELECT second, sum(n) OVER (ORDER BY second DESC) AS total FROM ("
+            "SELECT toDateTime(stored_at, 'UTC') AS second, count() AS n FROM events "
+            "WHERE record_at >= {since:DateTime64(3)} - INTERVAL 1 DAY AND stored_at >= {since:DateTime64(3)} "
+            "AND topic IN {topics:Array(String)} AND `partition` IN {numbers:Array(Int32)} GROUP BY second))"
+        )
+        topics, numbers = (sorted(set(part)) for part in zip(*partitions, strict=True))
+        found = self._query(sql, since=since, topics=topics, numbers=numbers, limit=limit).first_row[0]
+        return max(since, _aware(found))
 
     def wait_for_inserts(self, *, timeout_s: float) -> None:
         """Wait until every insert of a recorder that now runs has ended; end those that do not within the timeout.
