@@ -15,6 +15,10 @@ _MOST_STATUSES: Final = 4
 _OF_A_LOGIN: Final = frozenset({534, 535, 538})
 # A reply code or status must not be part of a longer number, of an IP address or of a name.
 _find_reply_code: Final = re.compile(r"(?<![\w.:/=+-])[245]\d\d(?=[\s-]|$)(?!-\d\d)").search
+# "550: user unknown", "[550]", "code=550": asked where there is no code as servers write it.
+_find_quoted_code: Final = re.compile(
+    r"""(?:^|[(\[\"']|(?:code|error|smtp|status|response)[ =#:]{1,2})([245]\d\d)(?=[:,)\]"'\s-])"""
+).search
 _find_refusal: Final = re.compile(r"(?<![\w.:/=+-])[45]\d\d(?=[\s-]|$)(?!-\d\d)").search
 _find_statuses: Final = re.compile(r"(?<![\w.])(?<![\w/]#)[245]\.\d{1,3}\.\d{1,3}(?!\.?\d)").finditer
 # The first line of several: RFC 5321 section 4.2.1.
@@ -121,7 +125,10 @@ def _code_in(folded: str) -> int:
     if found and found[0][0] == "2":
         # "Expected 250, but got 550".
         found = _find_refusal(folded) or found
-    return int(found[0]) if found else 0
+    if found:
+        return int(found[0])
+    quoted = _find_quoted_code(folded)
+    return int(quoted[1]) if quoted else 0
 
 
 def _status(value: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ _LONGEST_HEAD: Final = 120
 _MOST_HEADS: Final = 5
 # Words, and names with dots: of hosts, of people, of the classes of a library.
 _find_words: Final = re.compile(r"[\w@][\w.@+-]*").findall
+_find_code: Final = re.compile(r"(?<!\S)[45]\d\d[ -]").search
 _is_name: Final = re.compile(r"[^@.]*[@.].*[a-z].*").fullmatch
 _NAMES_OF_ERRORS: Final = ("exception", "error")
 _SHORTEST_REPLY: Final = 3
@@ -27,9 +28,9 @@ def build_head(report: Table) -> Callable[[str], int]:
     def says_so(word: str) -> bool:
         return word in verbs or word.endswith(_NAMES_OF_ERRORS)
 
-    def is_head(text: str, *, is_first: bool) -> bool:
+    def is_head(text: str, *, says: bool) -> bool:
         found = _find_words(text)
-        if not found or (is_first and not any(map(says_so, found))):
+        if not found or (says and not any(map(says_so, found))):
             return False
         return all(word in words or _is_name(word) or says_so(word) for word in found)
 
@@ -41,9 +42,13 @@ def build_head(report: Table) -> Callable[[str], int]:
             end = folded.find(": ", start, start + _LONGEST_HEAD)
             # Two words at least must follow: a report that ends here has said all in its head.
             follows = end > 0 and folded.find(" ", end + 2) > 0
-            if not follows or not is_head(folded[start:end], is_first=not start):
+            if not follows or not is_head(folded[start:end], says=not start):
                 break
             start = end + 2
+        # "SMTP error code 550 ...": where the reply's code follows, it says that somebody answered.
+        code = _find_code(folded, start, start + _LONGEST_HEAD)
+        if code and code.start() > start and is_head(folded[start : code.start()], says=False):
+            return code.start()
         return start
 
     return length

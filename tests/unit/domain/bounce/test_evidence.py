@@ -24,6 +24,11 @@ def evidence(text: str = "", **fields: object) -> Evidence:
         pytest.param("192.0.2.550 x.550.example", 0, id="part of a name"),
         pytest.param("http://mx.example/550 error=550", 0, id="part of a link"),
         pytest.param("354 go ahead", 0, id="not a code of a final answer"),
+        pytest.param("550: no such user", 550, id="before a colon"),
+        pytest.param("no such user [550]", 550, id="in brackets"),
+        pytest.param("smtp_response=550 no such user", 550, id="a value"),
+        pytest.param("expected 250 but got 550 no", 550, id="not the code that was expected"),
+        pytest.param("size 550, limit 500, line 451: ", 0, id="a number of something else"),
     ],
 )
 def test_a_reply_code_is_read_out_of_the_text(text: str, code: int) -> None:

@@ -126,6 +126,10 @@ SHOWN = {
     "JavaMail": "com.sun.mail.smtp.SMTPAddressFailedException: CODE TEXT",
     "Ruby": "Net::SMTPFatalError: CODE TEXT",
     "Symfony": 'Expected response code 250 but got code "CODE", with message "CODE TEXT"',
+    "a log": "SMTP error code CODE TEXT",
+    "another log": "smtp CODE TEXT",
+    "a service": "Hard bounce: CODE TEXT",
+    "a program": "Failed to send email to joe@example.com: CODE TEXT",
     "Sendmail": "... while talking to mx.example.com.: <<< CODE TEXT",
 }
 _reply = re.compile(r"[45]\d\d [^\n]* [^\n]*").fullmatch
@@ -160,7 +164,9 @@ def test_the_addresses_of_java_mail_are_not_invalid_because_it_says_so() -> None
         pytest.param("delivery failed: remote server said: 550 no such user", 37, id="two of them"),
         pytest.param("delivery failed: blocked", 0, id="too little follows"),
         pytest.param("address rejected: 550 no such user", 0, id="it says more than that it failed"),
-        pytest.param("remote server: 550 no such user", 0, id="it says nothing"),
+        pytest.param("remote server: no such user", 0, id="it says nothing"),
+        pytest.param("smtp error code 550 no such user", 16, id="the code says it"),
+        pytest.param("relay 450 denied", 6, id="of a word that could mean something"),
         pytest.param(f"{'error ' * 21}: 550 no such user", 0, id="too long"),
     ],
 )
