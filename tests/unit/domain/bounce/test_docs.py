@@ -25,7 +25,7 @@ def test_the_order_of_the_rule_files_is_that_of_the_code() -> None:
 
 
 def test_the_bounds_and_confidences_are_those_of_the_code() -> None:
-    assert f"first {MAX_HEAD:,} and\n   last {MAX_TAIL:,} characters" in PAGE
+    assert f"first {MAX_HEAD:,} and last {MAX_TAIL:,} characters" in " ".join(PAGE.split())
     text = re.search(r"`confidence` is the share(.*?)\n\n", PAGE, re.DOTALL)
     assert text is not None
     said = {float(number) for number in re.findall(r"\b0\.\d+", text[1])}
