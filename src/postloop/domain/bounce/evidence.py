@@ -9,8 +9,11 @@ from postloop.domain.bounce.model import Bounce
 Stage = Literal["", "before_rcpt", "rcpt", "after_rcpt"]
 
 _LONGEST_CODE: Final = 3
-# Of a text; one that says nothing may stand before one that does.
-_MOST_STATUSES: Final = 4
+# Where a code in another spelling is looked for: in front, and in brackets at the end.
+_HEAD_CHARS: Final = 60
+_TAIL_CHARS: Final = 20
+# Looked at behind one that says nothing.
+_MOST_STATUSES: Final = 3
 # RFC 4954 section 6: what these refuse is a login, and a user who is unknown then is the sender's.
 _OF_A_LOGIN: Final = frozenset({534, 535, 538})
 # A reply code or status must not be part of a longer number, of an IP address or of a name.
@@ -20,7 +23,9 @@ _find_quoted_code: Final = re.compile(
     r"""(?:^|[(\[\"']|(?:code|error|smtp|status|response)[ =#:]{1,2})([245]\d\d)(?=[:,)\]"'\s-])"""
 ).search
 _find_refusal: Final = re.compile(r"(?<![\w.:/=+-])[45]\d\d(?=[\s-]|$)(?!-\d\d)").search
-_find_statuses: Final = re.compile(r"(?<![\w.])(?<![\w/]#)[245]\.\d{1,3}\.\d{1,3}(?!\.?\d)").finditer
+_a_status: Final = re.compile(r"(?<![\w.])(?<![\w/]#)[245]\.\d{1,3}\.\d{1,3}(?!\.?\d)")
+_find_status: Final = _a_status.search
+_find_statuses: Final = _a_status.finditer
 # The first line of several: RFC 5321 section 4.2.1.
 _find_continued: Final = re.compile(r"(?<!\S)([245]\d\d)-([245]\.\d{1,3}\.\d{1,3} )?").search
 _is_status: Final = re.compile(r"\s*#?([245])\.(\d{1,3})\.(\d{1,3})(?!\.?\d)").match
@@ -95,9 +100,7 @@ def evidence_of(bounce: Bounce, folded: str, follow_up: str) -> Evidence:
         status=status,
         status_class=status_class,
         is_temporary=code // 100 == 4 or status_class == "4" or _is_delayed(bounce.action),
-        stage="before_rcpt"
-        if code in _OF_A_LOGIN
-        else _stage(bounce.smtp_command or "", _without_continuations(folded), follow_up),
+        stage="before_rcpt" if code in _OF_A_LOGIN else _stage(bounce.smtp_command or "", folded, follow_up),
         has_host=bool(bounce.remote_host),
     )
 
@@ -127,7 +130,7 @@ def _code_in(folded: str) -> int:
         found = _find_refusal(folded) or found
     if found:
         return int(found[0])
-    quoted = _find_quoted_code(folded)
+    quoted = _find_quoted_code(folded, 0, _HEAD_CHARS) or _find_quoted_code(folded[-_TAIL_CHARS:])
     return int(quoted[1]) if quoted else 0
 
 
@@ -142,13 +145,17 @@ def _status(value: str) -> tuple[str, str]:
 
 def _status_in(folded: str) -> tuple[str, str]:
     """Return class and rest of the first status that says something, else the class of the first one."""
-    vague = ""
-    for found in islice(_find_statuses(folded), _MOST_STATUSES):
-        status_class, status = _status(found[0])
-        if status:
-            return status_class, status
-        vague = vague or status_class
-    return vague, ""
+    first = _find_status(folded)
+    if first is None:
+        return "", ""
+    status_class, status = _status(first[0])
+    if status:
+        return status_class, status
+    for found in islice(_find_statuses(folded, first.end()), _MOST_STATUSES):
+        later = _status(found[0])
+        if later[1]:
+            return later
+    return status_class, ""
 
 
 def _stage(command: str, folded: str, follow_up: str) -> Stage:
@@ -157,7 +164,7 @@ def _stage(command: str, folded: str, follow_up: str) -> Stage:
     A pipelining client reports the command that was answered last, so what follows a refusal is asked as well.
     """
     words = command.lower().split(None, 1)
-    stage = _STAGES.get(words[0], "") if words else _stage_in(folded)
+    stage = _STAGES.get(words[0], "") if words else _stage_in(_without_continuations(folded))
     if stage in ("", "after_rcpt") and any(word in follow_up for word in _NO_RECIPIENT_LEFT):
         return "rcpt"
     return stage
@@ -169,6 +176,6 @@ def _stage_in(folded: str) -> Stage:
         found = _find_stage(folded)
         if found:
             return _STAGES.get(found[1], "")
-    if _repeats_rcpt(folded):
+    if "rcpt" in folded and _repeats_rcpt(folded):
         return "rcpt"
     return next((stage for sentence, stage in _SENTENCES.items() if sentence in folded), "")

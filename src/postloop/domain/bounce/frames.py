@@ -11,11 +11,9 @@ from postloop.domain.bounce.text import END
 _HEAD: Final = "head"
 _LONGEST_HEAD: Final = 120
 _MOST_HEADS: Final = 5
-# Words, and names with dots: of hosts, of people, of the classes of a library.
-_find_words: Final = re.compile(r"[\w@][\w.@+-]*").findall
 _find_code: Final = re.compile(r"(?<!\S)[45]\d\d[ -]").search
-_is_name: Final = re.compile(r"[^@.]*[@.].*[a-z].*").fullmatch
-_NAMES_OF_ERRORS: Final = ("exception", "error")
+_has_name: Final = re.compile(r"<?[\w+-]+(?:[.@][\w+-]*)*[@.][\w.+-]*[a-z][\w.+-]*>?,?").fullmatch
+_ERRORS: Final = ("exception", "error")
 _SHORTEST_REPLY: Final = 3
 """Words that must follow an introduction; a report that ends with one has said all before it."""
 
@@ -25,14 +23,14 @@ def build_head(report: Table) -> Callable[[str], int]:
     verbs = frozenset(report[_HEAD]["says_so"].split())
     words = verbs.union(report[_HEAD]["words"].split())
 
-    def says_so(word: str) -> bool:
-        return word in verbs or word.endswith(_NAMES_OF_ERRORS)
-
     def is_head(text: str, *, says: bool) -> bool:
-        found = _find_words(text)
-        if not found or (says and not any(map(says_so, found))):
-            return False
-        return all(word in words or _is_name(word) or says_so(word) for word in found)
+        found = text.split()
+        names = set(found) - words
+        return (
+            bool(found)
+            and not (names and not all(map(_is_name, names)))
+            and not (says and verbs.isdisjoint(found) and not any(w.endswith(_ERRORS) for w in names))
+        )
 
     def length(folded: str) -> int:
         start = 0
@@ -41,17 +39,23 @@ def build_head(report: Table) -> Callable[[str], int]:
         for _ in range(_MOST_HEADS):
             end = folded.find(": ", start, start + _LONGEST_HEAD)
             # Two words at least must follow: a report that ends here has said all in its head.
-            follows = end > 0 and folded.find(" ", end + 2) > 0
-            if not follows or not is_head(folded[start:end], says=not start):
+            if end < 0 or folded.find(" ", end + 2) < 0 or not is_head(folded[start:end], says=not start):
                 break
             start = end + 2
         # "SMTP error code 550 ...": where the reply's code follows, it says that somebody answered.
-        code = _find_code(folded, start, start + _LONGEST_HEAD)
-        if code and code.start() > start and is_head(folded[start : code.start()], says=False):
-            return code.start()
+        first = folded[start : start + _LONGEST_HEAD].partition(" ")[0]
+        if first in words:
+            code = _find_code(folded, start, start + _LONGEST_HEAD)
+            if code and is_head(folded[start : code.start()], says=False):
+                return code.start()
         return start
 
     return length
+
+
+def _is_name(word: str) -> bool:
+    """Return whether a word is the name of a host, of a person, or of a class of a library: it has a dot or an @."""
+    return word.endswith(_ERRORS) or _has_name(word) is not None
 
 
 def frame_phrases(report: Table) -> Iterator[str]:

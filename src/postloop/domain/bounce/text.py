@@ -38,14 +38,18 @@ _has_wide: Final = re.compile(r"[\u0e00-\u0e7f\u1100-\u11ff\u3040-\u30ff\u3400-\
 # A link: the name of its host, and the path there, which ends where ASCII ends: Chinese goes on without a blank.
 _link: Final = re.compile(r"((?:://|\bwww\.)[^\s/?#]*)/[!\"$->@-~]*")
 
-# Where a new sentence begins, also without a full stop before it. Searches for fixed texts cost a tenth of one pattern.
-_OPENINGS: Final = tuple(
-    f" {words}"
-    for words in (
-        "please ", "if you ", "for more ", "for further ", "for additional ", "for help", "for assistance ",
-        "for details", "contact your ", "contact the ", "see http", "(host ",
-    )
-)  # fmt: skip
+# Where a new sentence begins, also without a full stop before it: a word that is looked for first, and with it.
+_OPENINGS: Final = (
+    (" please ", (" please ",)),
+    (" if you ", (" if you ",)),
+    (
+        " for ",
+        (" for more ", " for further ", " for additional ", " for help", " for assistance ", " for details"),
+    ),
+    (" contact ", (" contact your ", " contact the ")),
+    (" see http", (" see http",)),
+    (" (host ", (" (host ",)),
+)
 
 # How Python shows a reply: {'joe@example.com': (550, b'5.1.1 no such user')}.
 _python_reply: Final = re.compile(r"(?:^|\{)[^{}]{0,200}?\(([245]\d\d), b['\"]")
@@ -109,7 +113,7 @@ def fold(text: str) -> str:
 
 def unwrapped(folded: str) -> str:
     """Return a folded reply as the server wrote it where a program shows it as data."""
-    return _python_reply.sub(r"\1 ", folded) if ", b'" in folded or ', b"' in folded else folded
+    return _python_reply.sub(r"\1 ", folded) if ", b" in folded else folded
 
 
 def first_reply(folded: str, start: int = 0) -> str:
@@ -123,9 +127,10 @@ def first_reply(folded: str, start: int = 0) -> str:
     """
     for follow_up in _FOLLOW_UPS:
         found = folded.find(follow_up, start + _SHORTEST_REPLY)
-        is_code = folded[found + len(follow_up) : found + len(follow_up) + 1] in (" ", "-")
-        if found > 0 and is_code and _has_code(folded, start, found):
-            folded = folded[:found]
+        if found > 0:
+            behind = found + len(follow_up)
+            if folded[behind : behind + 1] in (" ", "-") and _has_code(folded, start, found):
+                folded = folded[:found]
     return folded
 
 
@@ -144,9 +149,10 @@ def clauses(folded: str) -> str:
     folded = without_paths(folded)
     if "-mta: dns;" in folded:
         folded = folded.replace("-mta: dns;", "-mta:")
-    for opening in _OPENINGS:
-        if opening in folded:
-            folded = folded.replace(opening, f" {END}{opening}")
+    for word, openings in _OPENINGS:
+        if word in folded:
+            for opening in openings:
+                folded = folded.replace(opening, f" {END}{opening}")
     return folded
 
 
