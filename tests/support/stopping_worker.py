@@ -63,7 +63,9 @@ MOMENTS: Final[dict[str, Callable[[], None]]] = {
     ),
     "it was given partitions": _before_the_assignment,
     "it asks where to begin": lambda: _before(
-        QueueServiceThread, "call_thread", only_if=lambda _, call, *__, **___: call.__name__ == "committed"
+        QueueServiceThread,
+        "call_thread",
+        only_if=lambda _, call, *__, **___: call.__name__ == "fetch_committed_offsets",
     ),
     "it fetches": lambda: _before(Fetcher, "start"),
 }
