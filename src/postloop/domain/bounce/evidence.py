@@ -17,12 +17,11 @@ _MOST_STATUSES: Final = 3
 # RFC 4954 section 6: what these refuse is a login, and a user who is unknown then is the sender's.
 _OF_A_LOGIN: Final = frozenset({534, 535, 538})
 # A reply code or status must not be part of a longer number, of an IP address or of a name.
-_find_reply_code: Final = re.compile(r"(?<![\w.:/=+-])[245]\d\d(?=[\s-]|$)(?!-\d\d)").search
+_a_reply_code: Final = re.compile(r"(?<![\w.:/=+-])[245]\d\d(?=[\s-]|$)(?!-\d\d)")
 # "550: user unknown", "[550]", "code=550": asked where there is no code as servers write it.
 _find_quoted_code: Final = re.compile(
     r"""(?:^|[(\[\"']|(?:code|error|smtp|status|response)[ =#:]{1,2})([245]\d\d)(?=[:,)\]"'\s-])"""
 ).search
-_find_refusal: Final = re.compile(r"(?<![\w.:/=+-])[45]\d\d(?=[\s-]|$)(?!-\d\d)").search
 _a_status: Final = re.compile(r"(?<![\w.])(?<![\w/]#)[245]\.\d{1,3}\.\d{1,3}(?!\.?\d)")
 _find_status: Final = _a_status.search
 _find_statuses: Final = _a_status.finditer
@@ -124,10 +123,11 @@ def _code_in(folded: str) -> int:
     """Return the reply code in a text; a text that is one short number is an exit status."""
     if folded.isdecimal() and len(folded) <= _LONGEST_CODE:
         return int(folded)
-    found = _find_reply_code(folded)
+    found = _a_reply_code.search(folded)
     if found and found[0][0] == "2":
         # "Expected 250, but got 550".
-        found = _find_refusal(folded) or found
+        later = _a_reply_code.finditer(folded, found.end())
+        found = next((code for code in later if code[0][0] != "2"), found)
     if found:
         return int(found[0])
     quoted = _find_quoted_code(folded, 0, _HEAD_CHARS) or _find_quoted_code(folded[-_TAIL_CHARS:])

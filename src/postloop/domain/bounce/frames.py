@@ -12,7 +12,7 @@ _HEAD: Final = "head"
 _LONGEST_HEAD: Final = 120
 _MOST_HEADS: Final = 5
 _find_code: Final = re.compile(r"(?<!\S)[45]\d\d[ -]").search
-_has_name: Final = re.compile(r"<?[\w+-]+(?:[.@][\w+-]*)*[@.][\w.+-]*[a-z][\w.+-]*>?,?").fullmatch
+_has_name: Final = re.compile(r"<?[\w+-]+[.@](?=[\w.@+-]*[a-z])[\w.@+-]*>?,?").fullmatch
 _ERRORS: Final = ("exception", "error")
 _SHORTEST_REPLY: Final = 3
 """Words that must follow an introduction; a report that ends with one has said all before it."""
@@ -26,11 +26,9 @@ def build_head(report: Table) -> Callable[[str], int]:
     def is_head(text: str, *, says: bool) -> bool:
         found = text.split()
         names = set(found) - words
-        return (
-            bool(found)
-            and not (names and not all(map(_is_name, names)))
-            and not (says and verbs.isdisjoint(found) and not any(w.endswith(_ERRORS) for w in names))
-        )
+        if not found or not all(map(_is_name, names)):
+            return False
+        return not says or not verbs.isdisjoint(found) or any(name.endswith(_ERRORS) for name in names)
 
     def length(folded: str) -> int:
         start = 0

@@ -52,7 +52,8 @@ _OPENINGS: Final = (
 )
 
 # How Python shows a reply: {'joe@example.com': (550, b'5.1.1 no such user')}.
-_python_reply: Final = re.compile(r"(?:^|\{)[^{}]{0,200}?\(([245]\d\d), b['\"]")
+_find_python_reply: Final = re.compile(r"\(([245]\d\d), b['\"]").search
+_LONGEST_WRAPPING: Final = 200
 
 _has_code: Final = re.compile(r"[45]\d\d[ -]|[45]\.\d{1,3}\.\d").search
 
@@ -113,7 +114,8 @@ def fold(text: str) -> str:
 
 def unwrapped(folded: str) -> str:
     """Return a folded reply as the server wrote it where a program shows it as data."""
-    return _python_reply.sub(r"\1 ", folded) if ", b" in folded else folded
+    found = _find_python_reply(folded, 0, _LONGEST_WRAPPING) if ", b" in folded else None
+    return f"{found[1]} {folded[found.end() :]}" if found else folded
 
 
 def first_reply(folded: str, start: int = 0) -> str:
