@@ -78,6 +78,10 @@ def fuzz(count: int, *, seed: int) -> Iterator[str]:
         "\u0301",
         "İ",
         "no no ",
+        "{, b'",
+        "a.a",
+        "http://a/",
+        " for ",
         "\r\n ",
     ]
     for number in range(count):
