@@ -9,8 +9,10 @@ from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.support.broker_fixtures"]
 
-# Long tests that share nothing with the others of their module.
-_ALONE = ("tests/integration/test_exactness.py", "tests/integration/test_up.py")
+# Long tests. Those of the first module start a whole stack each, and two that start at the same time on two cores take
+# half a minute; those of the second share nothing with each other and may run on several workers.
+_STACKS = "tests/integration/test_up.py"
+_ALONE = "tests/integration/test_exactness.py"
 
 # No deadlines: a machine that is busy with something else is no fault of the rule under test.
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -32,7 +34,7 @@ def pytest_configure() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the long tests first: at the end, one worker would run while the others have nothing left."""
-    items.sort(key=lambda item: not item.nodeid.startswith(_ALONE))
+    items.sort(key=lambda item: [not item.nodeid.startswith(module) for module in (_STACKS, _ALONE)])
 
 
 @pytest.hookimpl(optionalhook=True)
