@@ -1,6 +1,7 @@
 """What a bounce says before any rule is asked: its codes, and how far the session had come."""
 
 import re
+from functools import lru_cache
 from itertools import islice
 from typing import Final, Literal, NamedTuple
 
@@ -16,18 +17,20 @@ _TAIL_CHARS: Final = 20
 _MOST_STATUSES: Final = 3
 # RFC 4954 section 6: what these refuse is a login, and a user who is unknown then is the sender's.
 _OF_A_LOGIN: Final = frozenset({534, 535, 538})
-# A reply code or status must not be part of a longer number, of an IP address or of a name.
-_a_reply_code: Final = re.compile(r"(?<![\w.:/=+-])[245]\d\d(?=[\s-]|$)(?!-\d\d)")
+# A reply code or status must not be part of a longer number, of an IP address or of a name. What must not stand before
+# it is asked behind its first characters: a search for these is three times as fast.
+_a_reply_code: Final = re.compile(r"[245](?<![\w.:/=+-].)\d\d(?=[\s-]|$)(?!-\d\d)")
 # "550: user unknown", "[550]", "code=550": asked where there is no code as servers write it.
 _find_quoted_code: Final = re.compile(
     r"""(?:^|[(\[\"']|(?:code|error|smtp|status|response)[ =#:]{1,2})([245]\d\d)(?=[:,)\]"'\s-])"""
 ).search
-_a_status: Final = re.compile(r"(?<![\w.])(?<![\w/]#)[245]\.\d{1,3}\.\d{1,3}(?!\.?\d)")
+_a_status: Final = re.compile(r"[245]\.(?<![\w.]..)(?<![\w/]#..)\d{1,3}\.\d{1,3}(?!\.?\d)")
 _find_status: Final = _a_status.search
 _find_statuses: Final = _a_status.finditer
 # The first line of several: RFC 5321 section 4.2.1.
-_find_continued: Final = re.compile(r"(?<!\S)([245]\d\d)-([245]\.\d{1,3}\.\d{1,3} )?").search
-_is_status: Final = re.compile(r"\s*#?([245])\.(\d{1,3})\.(\d{1,3})(?!\.?\d)").match
+_find_continued: Final = re.compile(r"-(?<=([245]\d\d)-)(?<!\S....)([245]\.\d{1,3}\.\d{1,3} )?").search
+_LONGEST_STATUS: Final = 12  # and what must not follow it
+_is_status: Final = re.compile(r"#?([245])\.(\d{1,3})\.(\d{1,3})(?!\.?\d)").match
 # "(in reply to end of DATA command)" of Postfix, "after RCPT TO:" of Exim, "Error following RCPT command" of others.
 _TRANSCRIPTS: Final = ("in reply to", "smtp error from remote", "error following", "did not like our")
 _find_stage: Final = re.compile(
@@ -136,6 +139,11 @@ def _code_in(folded: str) -> int:
 
 def _status(value: str) -> tuple[str, str]:
     """Return class and the rest of an enhanced status; x.0.0, and Microsoft's x.0.350, have a class and no rest."""
+    return _short_status(value.strip()[:_LONGEST_STATUS])
+
+
+@lru_cache(maxsize=1024)
+def _short_status(value: str) -> tuple[str, str]:
     found = _is_status(value)
     if not found:
         return "", ""
@@ -171,11 +179,16 @@ def _stage(command: str, folded: str, follow_up: str) -> Stage:
 
 
 def _stage_in(folded: str) -> Stage:
-    # Searches for fixed texts cost a tenth of one for a pattern.
-    if any(words in folded for words in _TRANSCRIPTS):
-        found = _find_stage(folded)
-        if found:
-            return _STAGES.get(found[1], "")
+    # Searches for fixed texts cost a tenth of one for a pattern, in a loop half of what a generator costs.
+    for words in _TRANSCRIPTS:
+        if words in folded:
+            found = _find_stage(folded)
+            if found:
+                return _STAGES.get(found[1], "")
+            break
     if "rcpt" in folded and _repeats_rcpt(folded):
         return "rcpt"
-    return next((stage for sentence, stage in _SENTENCES.items() if sentence in folded), "")
+    for sentence, stage in _SENTENCES.items():
+        if sentence in folded:
+            return stage
+    return ""

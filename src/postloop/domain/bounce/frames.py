@@ -25,10 +25,14 @@ def build_head(report: Table) -> Callable[[str], int]:
 
     def is_head(text: str, *, says: bool) -> bool:
         found = text.split()
-        names = set(found) - words
-        if not found or not all(map(_is_name, names)):
-            return False
-        return not says or not verbs.isdisjoint(found) or any(name.endswith(_ERRORS) for name in names)
+        for word in found:  # the first word already tells most replies from heads
+            if word not in words and not _is_name(word):
+                return False
+        return bool(found) and (
+            not says
+            or not verbs.isdisjoint(found)
+            or any(word.endswith(_ERRORS) and word not in words for word in found)
+        )
 
     def length(folded: str) -> int:
         start = 0
@@ -41,8 +45,7 @@ def build_head(report: Table) -> Callable[[str], int]:
                 break
             start = end + 2
         # "SMTP error code 550 ...": where the reply's code follows, it says that somebody answered.
-        first = folded[start : start + _LONGEST_HEAD].partition(" ")[0]
-        if first in words:
+        if folded[start : max(folded.find(" ", start), start)] in words:
             code = _find_code(folded, start, start + _LONGEST_HEAD)
             if code and is_head(folded[start : code.start()], says=False):
                 return code.start()
@@ -71,11 +74,17 @@ def build_cut(report: Table, compiler: PhraseCompiler) -> Callable[[str], str]:
         phrases: Iterable[str] = frame_phrases({table: report[table]})
         return "(?:" + "|".join(compiler.compile(phrase).present[0] for phrase in phrases) + ")"
 
-    introduction = re.compile(f"^.*?{any_of('introduction')}(?={'.' * _SHORTEST_REPLY})").sub
-    conclusion = re.compile(f"{any_of('conclusion')}.*$").sub
+    introduction = re.compile(f"{any_of('introduction')}(?={'.' * _SHORTEST_REPLY})").search
+    conclusion = re.compile(any_of("conclusion")).search
     transcript = re.compile(any_of("transcript")).sub
 
     def cut(reply: str) -> str:
-        return transcript(END, introduction(END, conclusion("", reply)))
+        end = conclusion(reply)
+        if end:
+            reply = reply[: end.start()]
+        begin = introduction(reply)
+        if begin:
+            reply = END + reply[begin.end() :]
+        return transcript(END, reply)
 
     return cut

@@ -25,8 +25,11 @@ END: Final = "."
 
 # What stands inside host names, addresses and compound words; all else is a blank, and a semicolon ends a sentence.
 _INNER: Final = ".@+=&-"
-_BLANKS: Final = {code: " " for code in range(128) if not (chr(code).isalnum() or chr(code) in f"_{_INNER}")}
-_BLANKS[ord(";")] = END
+# A table of bytes: str.translate asks a dictionary for every other character.
+_BLANKS: Final = bytes(
+    ord(END) if sign == ";" else ord(sign) if sign.isalnum() or sign in f"_{_INNER}" else ord(" ")
+    for sign in map(chr, range(256))
+)
 _WIDE_ENDS: Final = str.maketrans(dict.fromkeys(";。！？；", f"{END} "))
 # Vowels of Thai are marks, not letters: \w does not have them.
 _blank_out: Final = re.compile(rf"[^\w\u0e00-\u0e7f{re.escape(_INNER)}]").sub
@@ -127,6 +130,8 @@ def first_reply(folded: str, start: int = 0) -> str:
     Args:
         start: Where the first reply begins.
     """
+    if " 503" not in folded and " 554 " not in folded:
+        return folded
     for follow_up in _FOLLOW_UPS:
         found = folded.find(follow_up, start + _SHORTEST_REPLY)
         if found > 0:
@@ -138,8 +143,10 @@ def first_reply(folded: str, start: int = 0) -> str:
 
 def tokens(folded: str) -> list[str]:
     """Return a folded reply cut at blanks and at every sign that is no part of a name; `END` ends a sentence."""
-    ascii_only = folded.isascii()
-    plain = folded.translate(_BLANKS) if ascii_only else _blank_out(" ", folded.translate(_WIDE_ENDS))
+    if folded.isascii():
+        plain = folded.encode("ascii").translate(_BLANKS).decode("ascii")
+    else:
+        plain = _blank_out(" ", folded.translate(_WIDE_ENDS))
     return f"{plain} ".replace(". ", " . ").split()
 
 

@@ -1,18 +1,40 @@
 """Words of replies as signs, one character a word, so that a phrase is a short regular expression over signs."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import product
 from string import ascii_lowercase
 from typing import Final
 
 from postloop.domain.bounce import text
 
 UNKNOWN_WORD: Final = "_"
+_MOST_UNKNOWN: Final = 20_000
+_LONGEST_WORD: Final = 30
 SIGNS: Final = frozenset({text.ADDRESS, text.HOST, text.IP})
 _FIRST_CHARACTER: Final = 0x4E00  # a long run of characters without case or a meaning to `re`
 # Left out, so that "the mailbox is full" and "mailbox full" are the same two words.
 _IDLE: Final = "an the is are be been being does do did that these those its it"
+
+
+class _Signs(dict[str, str]):
+    """The signs of known words, and of others as they come: no code in Python is run for a word that came before.
+
+    Kept are words only, not names and numbers, of which there is no end; some numbers are there from the start.
+    """
+
+    def __init__(self, known: Mapping[str, str], unknown: Callable[[str], str]) -> None:
+        super().__init__({**dict.fromkeys(_frequent_numbers(), ""), **known})
+        self._unknown = unknown
+        self._most = len(self) + _MOST_UNKNOWN
+
+    def __missing__(self, token: str) -> str:
+        if not token.isalpha():
+            return self._unknown(token)
+        if len(token) <= _LONGEST_WORD and len(self) < self._most:
+            self[token] = UNKNOWN_WORD
+        return UNKNOWN_WORD
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +50,17 @@ class Vocabulary:
     signs: Mapping[str, str]
     host_words: frozenset[str]
     spaced: Callable[[str], str]
+    _sign_of: Callable[[str], str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_sign_of", _Signs(self.signs, self._unknown).__getitem__)
 
     def encode(self, folded: str) -> str:
         """Return a folded reply as signs; a word that no rule names is `UNKNOWN_WORD`."""
         folded = text.clauses(folded)
         if not folded.isascii() and text.is_wide(folded):
             folded = self.spaced(folded)
-        known, unknown = self.signs.get, self._unknown
-        return "".join(
-            [sign if (sign := known(token)) is not None else unknown(token) for token in text.tokens(folded)]
-        )
+        return "".join(map(self._sign_of, text.tokens(folded)))
 
     def _unknown(self, token: str) -> str:
         """Return the signs of a token that is no word of a rule: a new word, a number, an address, or compound."""
@@ -57,6 +80,8 @@ class Vocabulary:
         """Return the signs of a token with digits, dots or hyphens in it."""
         parts = text.split_token(core)
         if "." in core and text.is_host(core):
+            if self.host_words.isdisjoint(parts):
+                return text.HOST
             return text.HOST + "".join(self.signs[part] for part in parts if part in self.host_words)
         known = self.signs.get
         return "".join(known(part, UNKNOWN_WORD) for part in parts if part and not part.isdecimal())
@@ -78,6 +103,14 @@ def build_vocabulary(words: Iterable[str], *, host_words: frozenset[str]) -> Voc
     ordered = sorted(set(words) - signs.keys())
     signs |= {key_of(word): chr(_FIRST_CHARACTER + number) for number, word in enumerate(ordered)}
     return Vocabulary(signs, host_words, _spacer(ordered))
+
+
+def _frequent_numbers() -> Iterator[str]:
+    """Yield what else would be found to say nothing only after a longer look."""
+    yield from ("-", "=", "..", "...")
+    yield from map(str, range(100))
+    for status_class, subject, detail in product("245", range(8), range(50)):
+        yield f"{status_class}.{subject}.{detail}"
 
 
 def _spacer(words: Iterable[str]) -> Callable[[str], str]:
