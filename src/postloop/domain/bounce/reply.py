@@ -11,6 +11,8 @@ from postloop.domain.bounce.rulebook import Rulebook
 from postloop.domain.bounce.text import examined, first_reply, fold, unwrapped
 
 _find_url_host: Final = re.compile(r"https?://([a-z0-9.-]{1,253})").search
+# "host mx.example.com[192.0.2.1] said: ..." of Postfix, "host mx.example.com [192.0.2.1]: ..." of Exim.
+_find_named_host: Final = re.compile(r"\bhost ([a-z0-9.-]{4,253}) ?\[[0-9a-f.:]+\]").search
 
 
 class Reply(NamedTuple):
@@ -40,14 +42,16 @@ def read_reply(bounce: Bounce, book: Rulebook) -> Reply:
     whole = unwrapped(fold(examined(bounce.diagnostic or "")))
     head = book.head(whole)
     folded = first_reply(whole, head)
-    host = bounce.remote_host or _host_of_url(folded)
+    host = bounce.remote_host or _host_in(folded)
     provider = book.providers.name_of(host=host, domain=bounce.recipient_domain or "")
     signs = book.cut(book.vocabulary.encode(folded[head:]))
     candidates = book.table.candidates(signs) & (book.general | book.of_provider.get(provider, 0))
     return Reply(book, evidence_of(bounce, folded, whole[len(folded) :]), provider, signs, candidates)
 
 
-def _host_of_url(folded: str) -> str:
-    """Return the host of the page that a reply points to: who wrote the reply, where nothing else says it."""
-    found = _find_url_host(folded) if "://" in folded else None
+def _host_in(folded: str) -> str:
+    """Return the host of the server that a transcript names, else that of the page which a reply points to, or ""."""
+    found = _find_named_host(folded) if "host " in folded else None
+    if not found and "://" in folded:
+        found = _find_url_host(folded)
     return found[1] if found else ""

@@ -57,6 +57,10 @@ _OPENINGS: Final = (
 # How Python shows a reply: {'joe@example.com': (550, b'5.1.1 no such user')}.
 _find_python_reply: Final = re.compile(r"\(([245]\d\d), b['\"]").search
 _LONGEST_WRAPPING: Final = 200
+# How Outlook shows it in an error box, in any language: "..., Protocol: SMTP, Server Response: '550 ...', Port: 25,
+# Secure (SSL): No, ..., Error Number: 0x800CCC79".
+_OUTLOOK_ERROR: Final = "0x800ccc"
+_find_quoted_reply: Final = re.compile(r"'([245]\d\d[ -].{2,}?)', ").search
 
 _has_code: Final = re.compile(r"[45]\d\d[ -]|[45]\.\d{1,3}\.\d").search
 
@@ -118,7 +122,10 @@ def fold(text: str) -> str:
 def unwrapped(folded: str) -> str:
     """Return a folded reply as the server wrote it where a program shows it as data."""
     found = _find_python_reply(folded, 0, _LONGEST_WRAPPING) if ", b" in folded else None
-    return f"{found[1]} {folded[found.end() :]}" if found else folded
+    if found:
+        return f"{found[1]} {folded[found.end() :]}"
+    quoted = _find_quoted_reply(folded) if _OUTLOOK_ERROR in folded else None
+    return quoted[1] if quoted else folded
 
 
 def first_reply(folded: str, start: int = 0) -> str:
