@@ -162,6 +162,7 @@ def test_the_addresses_of_java_mail_are_not_invalid_because_it_says_so() -> None
     [
         pytest.param("error from remote server: 550 no such user", 26, id="a head"),
         pytest.param("delivery failed: remote server said: 550 no such user", 37, id="two of them"),
+        pytest.param("bounced: 550 no such user", 9, id="one word"),
         pytest.param("delivery failed: blocked", 0, id="too little follows"),
         pytest.param("address rejected: 550 no such user", 0, id="it says more than that it failed"),
         pytest.param("remote server: no such user", 0, id="it says nothing"),
