@@ -45,9 +45,10 @@ _SENTENCES: Final[dict[str, Stage]] = {
     "but greeting failed": "before_rcpt",
     "failed after i sent the message": "after_rcpt",
 }
-# "550 RCPT TO:<joe@example.com> user unknown" of servers that repeat the command.
+# "550 RCPT TO:<joe@example.com> user unknown" of servers that repeat the command, and Sendmail's
+# "<joe@example.com>... User unknown".
 _repeats_rcpt: Final = re.compile(
-    r"(?:[45]\d\d[ -])?(?:[45]\.\d{1,3}\.\d{1,3} )?rcpt(?: to)? ?:? ?[<(]"
+    r"(?:smtp; ?)?(?:[45]\d\d[ -])?(?:[45]\.\d{1,3}\.\d{1,3} )?(?:rcpt(?: to)? ?:? ?[<(]|<[^<> ]{3,254}>\.\.\. )"
 ).match
 # 503 and 554 after a refusal: every recipient was refused, so the refusal before was for RCPT (RFC 2920 section 3.1).
 _NO_RECIPIENT_LEFT: Final = ("rcpt", "recipient", "sequence")
@@ -186,7 +187,7 @@ def _stage_in(folded: str) -> Stage:
             if found:
                 return _STAGES.get(found[1], "")
             break
-    if "rcpt" in folded and _repeats_rcpt(folded):
+    if ("rcpt" in folded or ">... " in folded) and _repeats_rcpt(folded):
         return "rcpt"
     for sentence, stage in _SENTENCES.items():
         if sentence in folded:
