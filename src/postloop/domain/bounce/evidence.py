@@ -27,8 +27,6 @@ _find_quoted_code: Final = re.compile(
 _a_status: Final = re.compile(r"[245]\.(?<![\w.]..)(?<![\w/]#..)\d{1,3}\.\d{1,3}(?!\.?\d)")
 _find_status: Final = _a_status.search
 _find_statuses: Final = _a_status.finditer
-# The first line of several: RFC 5321 section 4.2.1.
-_find_continued: Final = re.compile(r"-(?<=([245]\d\d)-)(?<!\S....)([245]\.\d{1,3}\.\d{1,3} )?").search
 _LONGEST_STATUS: Final = 12  # and what must not follow it
 _is_status: Final = re.compile(r"#?([245])\.(\d{1,3})\.(\d{1,3})(?!\.?\d)").match
 # "(in reply to end of DATA command)" of Postfix, "after RCPT TO:" of Exim, "Error following RCPT command" of others.
@@ -108,17 +106,6 @@ def evidence_of(bounce: Bounce, folded: str, follow_up: str) -> Evidence:
     )
 
 
-def _without_continuations(folded: str) -> str:
-    """Return the text without the code and status that a reply of several lines repeats, which may split a phrase."""
-    found = _find_continued(folded)
-    if found is None:
-        return folded
-    code, status = found[1], found[2] or ""
-    for repeated in (f" {code}-{status}", f" {code} {status}", f" {code}-", f" {code} "):
-        folded = folded.replace(repeated, " ")
-    return folded
-
-
 def _is_delayed(action: str | None) -> bool:
     return (action or "").strip().lower() == "delayed"
 
@@ -173,7 +160,7 @@ def _stage(command: str, folded: str, follow_up: str) -> Stage:
     A pipelining client reports the command that was answered last, so what follows a refusal is asked as well.
     """
     words = command.lower().split(None, 1)
-    stage = _STAGES.get(words[0], "") if words else _stage_in(_without_continuations(folded))
+    stage = _STAGES.get(words[0], "") if words else _stage_in(folded)
     if stage in ("", "after_rcpt") and any(word in follow_up for word in _NO_RECIPIENT_LEFT):
         return "rcpt"
     return stage

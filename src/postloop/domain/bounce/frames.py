@@ -12,6 +12,7 @@ _HEAD: Final = "head"
 _LONGEST_HEAD: Final = 120
 _MOST_HEADS: Final = 5
 _find_code: Final = re.compile(r"(?<!\S)[45]\d\d[ -]").search
+_is_code: Final = re.compile(r"[245]\d\d[ -]").match
 _has_name: Final = re.compile(r"<?[\w+-]+[.@](?=[\w.@+-]*[a-z])[\w.@+-]*>?,?").fullmatch
 _ERRORS: Final = ("exception", "error")
 _SHORTEST_REPLY: Final = 3
@@ -25,14 +26,10 @@ def build_head(report: Table) -> Callable[[str], int]:
 
     def is_head(text: str, *, says: bool) -> bool:
         found = text.split()
-        for word in found:  # the first word already tells most replies from heads
-            if word not in words and not _is_name(word):
-                return False
-        return bool(found) and (
-            not says
-            or not verbs.isdisjoint(found)
-            or any(word.endswith(_ERRORS) and word not in words for word in found)
-        )
+        # The first word already tells most replies from heads.
+        if not found or not all(word in words or _is_name(word) for word in found):
+            return False
+        return not says or not verbs.isdisjoint(found) or any(word.endswith(_ERRORS) for word in found)
 
     def length(folded: str) -> int:
         start = 0
@@ -41,7 +38,10 @@ def build_head(report: Table) -> Callable[[str], int]:
         for _ in range(_MOST_HEADS):
             end = folded.find(": ", start, start + _LONGEST_HEAD)
             # Two words at least must follow: a report that ends here has said all in its head.
-            if end < 0 or folded.find(" ", end + 2) < 0 or not is_head(folded[start:end], says=not start):
+            if end < 0 or folded.find(" ", end + 2) < 0:
+                break
+            said = folded[start:end]
+            if not is_head(said, says=not (start or _is_whose(said, folded, end + 2))):
                 break
             start = end + 2
         # "SMTP error code 550 ...": where the reply's code follows, it says that somebody answered.
@@ -52,6 +52,11 @@ def build_head(report: Table) -> Callable[[str], int]:
         return start
 
     return length
+
+
+def _is_whose(said: str, folded: str, rest: int) -> bool:
+    """Return whether it says whose reply follows, and one does: "<joe@example.com>: 550 ..."."""
+    return "@" in said and " " not in said and _is_code(folded, rest) is not None
 
 
 def _is_name(word: str) -> bool:

@@ -7,7 +7,7 @@ A phrase is a row of elements in the order of the reply:
     MAILBOX         a word of this family, or a macro (words.toml); both may stand in an alternative
     word?           may be missing
     ..   ..5        at most three (five) words between, within the same sentence
-    @  #  %         a mail address, a host name, an IPv4 address
+    @  #  %  _      a mail address, a host name, an IPv4 address, a word that no rule knows
     ^  $            nothing but unknown words, names and numbers before, behind
     *               anything; for a rule that only its conditions restrict
     &               and, anywhere in the reply
@@ -21,11 +21,11 @@ from functools import lru_cache
 from typing import Final
 
 from postloop.domain.bounce.text import END, fold
-from postloop.domain.bounce.vocabulary import SIGNS, UNKNOWN_WORD, key_of
+from postloop.domain.bounce.vocabulary import SIGNS, key_of
 
 _is_gap: Final = re.compile(r"\.\.(\d*)").fullmatch
 _DEFAULT_GAP: Final = "3"
-_IDLE_EDGE: Final = f"[{re.escape(END)}{UNKNOWN_WORD}{''.join(sorted(SIGNS))}]*"
+_IDLE_EDGE: Final = f"[{re.escape(END)}{''.join(sorted(SIGNS))}]*"
 _ANCHORS: Final = {"^": f"^{_IDLE_EDGE}", "$": f"{_IDLE_EDGE}$", "*": ""}
 _NO_WORDS: Final = frozenset({"&", "!", *_ANCHORS})
 

@@ -8,7 +8,7 @@ from postloop.domain.bounce.evidence import Evidence, evidence_of
 from postloop.domain.bounce.model import Bounce
 from postloop.domain.bounce.rule import Rule
 from postloop.domain.bounce.rulebook import Rulebook
-from postloop.domain.bounce.text import examined, first_reply, fold, unwrapped
+from postloop.domain.bounce.text import examined, first_reply, fold, joined, unwrapped
 
 _find_url_host: Final = re.compile(r"https?://([a-z0-9.-]{1,253})").search
 # "host mx.example.com[192.0.2.1] said: ..." of Postfix, "host mx.example.com [192.0.2.1]: ..." of Exim.
@@ -39,7 +39,7 @@ class Reply(NamedTuple):
 
 def read_reply(bounce: Bounce, book: Rulebook) -> Reply:
     """Return a bounce made ready for the rules of a book."""
-    whole = unwrapped(fold(examined(bounce.diagnostic or "")))
+    whole = joined(unwrapped(fold(examined(bounce.diagnostic or ""))))
     head = book.head(whole)
     folded = first_reply(whole, head)
     host = bounce.remote_host or _host_in(folded)

@@ -39,7 +39,7 @@ _is_number: Final = re.compile(r"[\d.+=&-]*").fullmatch
 _has_wide: Final = re.compile(r"[\u0e00-\u0e7f\u1100-\u11ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]").search
 
 # A link: the name of its host, and the path there, which ends where ASCII ends: Chinese goes on without a blank.
-_link: Final = re.compile(r"((?:://|\bwww\.)[^\s/?#]*)/[!\"$->@-~]*")
+_link: Final = re.compile(r"((?:://|(?<![\w.-])www\.)[^\s/?#]{0,255})/[!\"$->@-~]*")
 
 # Where a new sentence begins, also without a full stop before it: a word that is looked for first, and with it.
 _OPENINGS: Final = (
@@ -52,6 +52,8 @@ _OPENINGS: Final = (
     (" contact ", (" contact your ", " contact the ")),
     (" see http", (" see http",)),
     (" (host ", (" (host ",)),
+    (" id", (" (message id", " [message id")),
+    ("message-id", (" (message-id", " [message-id", " message-id:")),
 )
 
 # How Python shows a reply: {'joe@example.com': (550, b'5.1.1 no such user')}.
@@ -60,7 +62,10 @@ _LONGEST_WRAPPING: Final = 200
 # How Outlook shows it in an error box, in any language: "..., Protocol: SMTP, Server Response: '550 ...', Port: 25,
 # Secure (SSL): No, ..., Error Number: 0x800CCC79".
 _OUTLOOK_ERROR: Final = "0x800ccc"
-_find_quoted_reply: Final = re.compile(r"'([245]\d\d[ -].{2,}?)', ").search
+_find_quoted_reply: Final = re.compile(r"'(?=[245]\d\d[ -])").search
+
+# The first line of several: RFC 5321 section 4.2.1.
+_find_continued: Final = re.compile(r"-(?<=([245]\d\d)-)(?<!\S....)([245]\.\d{1,3}\.\d{1,3} )?").search
 
 _has_code: Final = re.compile(r"[45]\d\d[ -]|[45]\.\d{1,3}\.\d").search
 
@@ -119,13 +124,26 @@ def fold(text: str) -> str:
     return unicodedata.normalize("NFC", plain)
 
 
+def joined(folded: str) -> str:
+    """Return a folded reply of several lines as one, without the code and status that each of them repeats."""
+    found = _find_continued(folded)
+    if found is None:
+        return folded
+    code, status = found[1], found[2] or ""
+    begin, rest = folded[: found.start()], folded[found.end() :]
+    for repeated in (f" {code}-{status}", f" {code} {status}", f" {code}-", f" {code} "):
+        rest = rest.replace(repeated, " ")
+    return f"{begin} {status}{rest}"
+
+
 def unwrapped(folded: str) -> str:
     """Return a folded reply as the server wrote it where a program shows it as data."""
     found = _find_python_reply(folded, 0, _LONGEST_WRAPPING) if ", b" in folded else None
     if found:
         return f"{found[1]} {folded[found.end() :]}"
     quoted = _find_quoted_reply(folded) if _OUTLOOK_ERROR in folded else None
-    return quoted[1] if quoted else folded
+    end = folded.find("', ", quoted.end()) if quoted else -1
+    return folded[quoted.end() : end] if quoted and end > 0 else folded
 
 
 def first_reply(folded: str, start: int = 0) -> str:

@@ -12,7 +12,7 @@ from postloop.domain.bounce import text
 UNKNOWN_WORD: Final = "_"
 _MOST_UNKNOWN: Final = 20_000
 _LONGEST_WORD: Final = 30
-SIGNS: Final = frozenset({text.ADDRESS, text.HOST, text.IP})
+SIGNS: Final = frozenset({text.ADDRESS, text.HOST, text.IP, UNKNOWN_WORD})
 _FIRST_CHARACTER: Final = 0x4E00  # a long run of characters without case or a meaning to `re`
 # Left out, so that "the mailbox is full" and "mailbox full" are the same two words.
 _IDLE: Final = "an the is are be been being does do did that these those its it"

@@ -90,6 +90,24 @@ def test_a_hyphenated_continuation_changes_nothing(
     assert verdict_of(f"{code}{hyphen} {head}\r\n{code}{prefix} {tail}") == verdict_of(joined)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "503 5.5.1 Recipient mailbox is full",
+        "554 5.5.1 user ann@example.com does not exist",
+        "503 This mail server requires authentication",
+        "550 198.51.100.4 is not authorized to send",
+        "550 5.7.1 198.51.100.4 is not authorized to send",
+    ],
+)
+def test_a_line_that_looks_like_a_refusal_that_followed_is_a_continuation(text: str) -> None:
+    code, *words = text.split()
+    status = f"{words.pop(0)} " if words[0].count(".") == 2 else ""
+    for cut in range(1, len(words)):
+        head, tail = " ".join(words[:cut]), " ".join(words[cut:])
+        assert verdict_of(f"{code}-{status}{head}\r\n{code} {status}{tail}") == verdict_of(text)
+
+
 @given(replies | st.text())
 def test_case_changes_nothing(text: str) -> None:
     verdict = verdict_of(text)
@@ -98,6 +116,10 @@ def test_case_changes_nothing(text: str) -> None:
 
 
 QUEUE_IDS = [
+    " [Message-ID: 4F2A91C0B7]",
+    " Message-ID: 4F2A91C0B7",
+    " (message id 4F2A91C0B7)",
+    " (queue id 4F2A91C0B7)",
     " 4bXyZ123kQz9",
     " [AM7EUR03FT042.eop-EUR03.example]",
     " x1si1234567qkb.99 - gsmtp",
@@ -149,6 +171,29 @@ def test_how_a_program_shows_a_reply_changes_nothing(text: str) -> None:
     assert {name: (v.reason, v.hard) for name, v in shown.items()} == dict.fromkeys(
         SHOWN, (expected.reason, expected.hard)
     )
+
+
+@pytest.mark.parametrize("owner", ["<ann@example.com>: ", "ann@example.com: "])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "503 5.5.1 Bad sequence of commands",
+        "501 Invalid argument",
+        "500 unrecognized command",
+        "554 5.7.1 Invalid IP",
+        "550 unknown client host",
+        "554 5.6.0 Invalid message",
+        "554 unknown internal error",
+        "501 5.5.4 Invalid domain name",
+        "550 ann@example.com invalid signature",
+        "invalid certificate",
+        "connection invalid",
+        "bad attachment",
+        "invalid DNS MX or A/AAAA resource record",
+    ],
+)
+def test_what_is_invalid_behind_an_address_need_not_be_the_address(owner: str, text: str) -> None:
+    assert not verdict_of(owner + text).hard
 
 
 def test_the_addresses_of_java_mail_are_not_invalid_because_it_says_so() -> None:
