@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -15,6 +17,9 @@ from rich.table import Table
 from postloop.cli.common import AsJson, Exit, err, out, print_json, stop
 from postloop.domain.bounce import FACTS, RULES_VERSION, Bounce, Verdict, classify
 
+_ACTIONS: Final = ("", "failed", "delayed", "deferred", "delivered", "relayed", "expanded")
+"""RFC 3464 section 2.3.3, nothing, and what many programs write for delayed."""
+_leading_code: Final = re.compile(r"\s*([2-5]\d\d)(?!\d)", re.ASCII).match
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _TEXT_FIELDS: Final = (
     "enhanced_code",
@@ -65,6 +70,8 @@ def classify_command(
         if classify_lines(sys.stdin.buffer):
             raise typer.Exit(int(Exit.NO))
         return
+    if action.strip().lower() not in _ACTIONS:
+        raise stop(f"--action: {action!r} is none of {', '.join(_ACTIONS[1:])}", Exit.USAGE)
     verdict = classify(
         Bounce(
             diagnostic=reply, remote_host=host, recipient_domain=domain, smtp_command=command, action=action
@@ -103,20 +110,37 @@ def bounce_of(fields: Mapping[str, Any]) -> Bounce:
 
 def _reply_code(value: Any) -> int:
     """Return a reply code that is written as a number or as text, 0 for anything else."""
-    if isinstance(value, str) and value.strip().isdecimal():
-        value = int(value[:8])
+    if isinstance(value, str):
+        # "450-" and "550 5.1.1" begin with one; a code that got lost could have been the temporary one.
+        found = _leading_code(value)
+        return int(found[1]) if found else 0
+    if isinstance(value, float) and value.is_integer():  # 450.0: a column with nulls in it
+        value = int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 def _parsed(line: bytes) -> Mapping[str, Any] | str:
     """Return the object of a line, or what is wrong with it."""
     try:
-        value = json.loads(line)
+        value = json.loads(line, parse_constant=_no_json, parse_float=_finite)
     except UnicodeDecodeError:
         return "not UTF-8"
-    except (ValueError, RecursionError) as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         return f"not JSON: {error}"
+    except ValueError:  # Python's limit for digits, or one of those below
+        return "not JSON: a number that is none, or is too large"
     return value if isinstance(value, dict) else f"a JSON object is needed, not {type(value).__name__}"
+
+
+def _no_json(name: str) -> float:
+    raise ValueError(name)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(text)
+    return number
 
 
 def _show(verdict: Verdict) -> None:

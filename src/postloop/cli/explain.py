@@ -20,6 +20,8 @@ from postloop.domain.diagnosis.texts import texts
 
 _is_reply: Final = re.compile(r"\s*[45]\d\d[ -].*?[^\W\d_]{2,}\s+\S*[^\W\d_]{2,}", re.DOTALL).match
 """A reply code and at least two words: what a server said, which may mean something else than its codes."""
+_MAY_MEAN_ELSE: Final = frozenset({"enhanced", "reply", "class", "reason", "topic", "send"})
+"""Families of codes and words that many servers use, some of them wrongly."""
 _FEWEST_WORDS: Final = 3
 _codes: Final = re.compile(r"\b[45]\.\d{1,3}\.\d{1,3}\b|\b[45]\d\d(?=[ -])").findall
 _WIDTH: Final = 100
@@ -56,6 +58,7 @@ def explain(
 
     Example: [bold]postloop explain --list | grep -i template[/]
     """
+    lang = lang.lower()
     if lang not in diagnosis.languages():
         raise stop(f"no language {lang!r}; there is: {', '.join(diagnosis.languages())}", Exit.USAGE)
     if bool(words) == list_all:
@@ -75,6 +78,8 @@ def explain(
 def _answer(text: str, lang: str) -> Explanation:
     """Return the answer of a code's own entry; of a server's words, that of the reason they are classified as."""
     answer = diagnosis.explain(text, lang)
+    if answer.family and answer.family not in _MAY_MEAN_ELSE:
+        return answer  # the platform's own code or a provider's says more than what a server puts around it
     if not _is_reply(text) and (answer.known or len(text.split()) < _FEWEST_WORDS):
         return answer
     reason = classify(Bounce(diagnostic=text)).reason

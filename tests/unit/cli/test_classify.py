@@ -91,6 +91,22 @@ def test_a_line_that_is_no_object_is_named_and_the_others_are_answered() -> None
     assert done.stderr.splitlines()[2] == "line 5: not UTF-8"
 
 
+@pytest.mark.parametrize(
+    "number",
+    ["NaN", "Infinity", "-Infinity", "1e400", "1" * 5000],
+    ids=["nan", "inf", "-inf", "1e400", "long"],
+)
+def test_what_is_no_number_of_json_is_named_and_never_written(number: str) -> None:
+    done = run("--jsonl", given=f'{{"id":{number}}}\n{{"id":2}}\n')
+    assert (done.exit_code, [a["id"] for a in answers(done)]) == (1, [2])
+    assert done.stderr == "line 1: not JSON: a number that is none, or is too large\n"
+
+
+def test_an_action_that_there_is_not_is_refused_and_a_deferred_reply_is_never_hard() -> None:
+    assert run("550 5.1.1 user unknown", "--action", "gone").exit_code == 2
+    assert json.loads(run("550 5.1.1 user unknown", "--action", "deferred", "--json").stdout)["hard"] is False
+
+
 @pytest.mark.parametrize("arguments", [[], ["550 no", "--jsonl"]], ids=["nothing", "both"])
 def test_a_reply_or_lines_are_needed_and_not_both(arguments: list[str]) -> None:
     done = run(*arguments)
@@ -103,6 +119,10 @@ def test_a_reply_or_lines_are_needed_and_not_both(arguments: list[str]) -> None:
         (550, 550),
         ("550", 550),
         (" 550 ", 550),
+        (" " * 20 + "550", 550),
+        (450.0, 450),
+        ("450-", 450),
+        ("450 4.2.2", 450),
         (None, 0),
         (True, 0),
         (5.5, 0),

@@ -55,6 +55,49 @@ def test_a_servers_words_are_explained_by_what_they_mean_and_codes_by_their_own_
         assert answer["name"] == explain(text).name
 
 
+_JSON = (
+    '554 5.0.0 Error: transaction failed, blame it on the weather: ##SES-response-json: {"Response":{"Error":'
+    '{"Code":"FailedOperation.NotAuthenticatedSender","Message":"The sender is not verified."},"RequestId":"r1"}}'
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        pytest.param(_JSON, "FailedOperation.NotAuthenticatedSender", id="in-a-reply"),
+        pytest.param(
+            "550 FailedOperation.EmailAddrInBlacklist The email address is blocklisted",
+            "FailedOperation.EmailAddrInBlacklist",
+            id="behind-a-code",
+        ),
+        pytest.param(
+            "421 4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred due to unexpected volume",
+            "yahoo TSS04",
+            id="a-providers-name",
+        ),
+        pytest.param(
+            "421-4.7.28 Gmail has detected an unusual rate of unsolicited mail - gsmtp",
+            "gmail X.7.28",
+            id="a-providers-status",
+        ),
+        pytest.param("WithOutPermission", "FailedOperation.WithOutPermission", id="without-its-class"),
+        pytest.param("5.7.x", "X.7", id="any-detail"),
+        pytest.param("5.7.*", "X.7", id="any-detail-with-a-star"),
+        pytest.param("FailedOperation: attachment too large", "ses_smtp_attachment", id="too-large"),
+        pytest.param("DMARC", "auth_failure", id="a-mechanism"),
+        pytest.param("images", "images_not_shown", id="a-topic-in-short"),
+    ],
+)
+def test_the_platforms_codes_and_a_providers_own_answer_whatever_stands_around_them(
+    text: str, name: str
+) -> None:
+    assert json.loads(run(text, "--json").stdout)["name"] == name
+
+
+def test_a_language_is_a_language_in_capitals_too() -> None:
+    assert json.loads(run("5.7.26", "--json", "--lang", "ID").stdout)["lang"] == "id"
+
+
 def test_what_is_not_known_is_answered_with_exit_code_1() -> None:
     done = run("5.7.99")
     assert (done.exit_code, done.stderr) == (1, "")

@@ -107,7 +107,7 @@ def evidence_of(bounce: Bounce, folded: str, follow_up: str) -> Evidence:
 
 
 def _is_delayed(action: str | None) -> bool:
-    return (action or "").strip().lower() == "delayed"
+    return (action or "").strip().lower() in ("delayed", "deferred")
 
 
 def _code_in(folded: str) -> int:

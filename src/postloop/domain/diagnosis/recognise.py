@@ -1,6 +1,7 @@
 """From a text to the entries of the catalogue that it speaks of, the most telling first."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
@@ -22,6 +23,8 @@ _numbered: Final = re.compile(r"\b(Send|Deliver)Status\W{0,3}(\d{1,4})\b", re.IG
 _names: Final = re.compile(r"(?<![\w.])[a-z]+(?:_[a-z]+)+(?![\w])")
 _blanks: Final = re.compile(r"[\s_]+")
 _gaps: Final = re.compile(r"[\s-]+")
+# How people write "any": 5.7.x, 5.7.*.
+_any_detail: Final = re.compile(r"(?<=^[245x]\.\d)\.[x*]$")
 
 
 class Rank(IntEnum):
@@ -92,8 +95,9 @@ _OF_SERVERS: Final = {Rank.STATUS, Rank.UNKNOWN_STATUS, Rank.PROVIDER_STATUS, Ra
 
 def named(text: str) -> Entry | None:
     """Return the entry that a text names and nothing else."""
-    lowered = text.lower()
-    return _entries_by_name().get(lowered) or _entries_by_name().get(_gaps.sub("_", lowered))
+    lowered = _any_detail.sub("", text.lower())
+    names = _entries_by_name()
+    return names.get(lowered) or names.get(_gaps.sub("_", lowered)) or _entries_by_last_part().get(lowered)
 
 
 def _speaker(lowered: str) -> str:
@@ -213,6 +217,14 @@ def _entries_by_name() -> dict[str, Entry]:
         for name in own:
             names.setdefault(name.lower(), entry)
     return names
+
+
+@cache
+def _entries_by_last_part() -> dict[str, Entry]:
+    """Return the API's entries by what stands behind the dot, where only one has it: `WithOutPermission`."""
+    entries = [entry for entry in catalogue().family("tencent_api") if "." in entry.key]
+    parts = Counter(entry.key.rpartition(".")[2].lower() for entry in entries)
+    return {part: entry for entry in entries if parts[part := entry.key.rpartition(".")[2].lower()] == 1}
 
 
 @cache
