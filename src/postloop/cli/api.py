@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from postloop.cli.common import DataDir, settings_for
+from postloop.cli.common import DataDir, settings_in_force
 from postloop.cli.worker import become
 
 
@@ -30,7 +30,7 @@ def api(
 
     Example: [bold]postloop api --port 8080[/]
     """
-    settings_for(data_dir)  # a wrong setting is told here, before a process is started
+    settings_in_force(data_dir)  # a wrong setting is told here, before a process is started
     if data_dir is not None:
         os.environ["POSTLOOP_DATA_DIR"] = str(data_dir)
     command = [sys.executable, "-m", "postloop.api"]

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from postloop.cli.common import DataDir, Exit, settings_for, stop
+from postloop.cli.common import DataDir, Exit, settings_in_force, stop
 from postloop.cli.worker import become
 
 
@@ -32,7 +32,7 @@ def clickhouse(
     """
     if importlib.util.find_spec("chdb") is None:
         raise stop("the embedded ClickHouse is not installed: pip install 'postloop[embedded]'", Exit.USAGE)
-    settings = settings_for(data_dir)
+    settings = settings_in_force(data_dir)
     directory = path or (data_dir or settings.data_dir) / "clickhouse"
     arguments = ["--path", str(directory), "--host", host, "--port", str(port)]
     become([sys.executable, "-m", "postloop.embedded.chserver", *arguments])

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from postloop.adapters.errors import RefusedError, UnavailableError
 from postloop.domain.errors import PostloopError
-from postloop.settings import Settings, SettingsError, load_settings
+from postloop.settings import Settings, SettingsError, load_settings, running_stack
 
 # Data goes to stdout, everything said to a person to stderr: a pipe sees data only.
 out = Console(soft_wrap=True, highlight=False)
@@ -38,6 +38,8 @@ class Exit(IntEnum):
     UNREACHABLE = 3
     REFUSED = 4
 
+
+_ADDRESSES: Final = frozenset({"kafka_brokers", "clickhouse_url"})
 
 DataDir = Annotated[
     Path | None,
@@ -71,7 +73,24 @@ def guarded() -> Iterator[None]:
 
 
 def settings_for(data_dir: Path | None) -> Settings:
-    """Return the settings in force, or leave with exit code 2 and the reason."""
+    """Return the settings in force, or leave with exit code 2 and the reason.
+
+    Who names the data directory of a stack means that stack: where none runs on it, and nothing else says where Kafka
+    and ClickHouse are, the default addresses could be those of another one. That is exit code 3.
+    """
+    settings = settings_in_force(data_dir)
+    is_told = not _ADDRESSES.isdisjoint(settings.model_fields_set)
+    if data_dir is not None and not is_told and not running_stack(data_dir):
+        raise stop(
+            f"no `postloop up` runs on {data_dir}: start it, or say with POSTLOOP_KAFKA_BROKERS and "
+            "POSTLOOP_CLICKHOUSE_URL where Kafka and ClickHouse are",
+            Exit.UNREACHABLE,
+        )
+    return settings
+
+
+def settings_in_force(data_dir: Path | None) -> Settings:
+    """Return the same for a command that does not need a running stack."""
     with guarded():
         return load_settings(data_dir=data_dir)
 

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from rich.markup import escape
 from rich.table import Table
 
-from postloop.cli.common import AsJson, DataDir, out, print_json, settings_for
+from postloop.cli.common import AsJson, DataDir, out, print_json, settings_in_force
 from postloop.settings import PREFIX, Settings, running_stack
 
 HIDDEN: Final = "(hidden)"
@@ -33,7 +33,7 @@ def config(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
     Example: [bold]postloop config --json | jq .settings.kafka_brokers[/]
     """
-    settings = settings_for(data_dir)
+    settings = settings_in_force(data_dir)
     sources = sources_of(settings, data_dir)
     if as_json:
         shown = {name: shown_value(getattr(settings, name)) for name in Settings.model_fields}

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shlex
 import shutil
 import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.table import Table
 
-from postloop.cli.common import Exit, err, guarded, out, print_json, settings_for, stop
+from postloop.cli.common import Exit, err, guarded, out, print_json, settings_in_force, stop
 from postloop.embedded.addresses import choose_addresses
 from postloop.embedded.broker import KEEPS_NOTHING
 from postloop.embedded.stack import Plan, Stack
 from postloop.embedded.stack_state import data_directory_lock
 from postloop.embedded.supervisor import StartError
+from postloop.settings import Settings
 
 _TRY_NEXT = """Try next, in another terminal:
-  {postloop} simulate --events 10000 --truth truth.json
-  {postloop} verify --truth truth.json
+  {postloop} simulate --events 10000 --truth truth.json{where}
+  {postloop} verify --truth truth.json{where}
   curl '{clickhouse}' --data "SELECT * FROM v_domain_counts WHERE window = '1h' LIMIT 5 FORMAT Vertical"
 """
 
+_LOOKED_INTO: Final[Path] = Settings.model_fields["data_dir"].default
 _RESTORED = {"webhooks": "endpoints"}
 
 
@@ -58,7 +62,7 @@ def up(
 
     Example: [bold]postloop up --data-dir ./demo --kafka-port 19092[/]
     """
-    settings = settings_for(data_dir)
+    settings = settings_in_force(data_dir)
     directory = (data_dir or settings.data_dir).absolute()
     say = print_json if as_json else _Narrator(directory).say
     with guarded(), data_directory_lock(directory):
@@ -130,11 +134,18 @@ class _Narrator:
         table.add_row("data, logs", str(self._directory), "")
         out.print(table)
         out.print(f"\n[yellow]{KEEPS_NOTHING}[/]\n")
-        out.print(_TRY_NEXT.format(postloop=_as_called(), clickhouse=ready["clickhouse"]), markup=False)
+        said = {"postloop": _as_called(), "where": self._where(), "clickhouse": ready["clickhouse"]}
+        out.print(_TRY_NEXT.format(**said), markup=False)
         if self._operator_key:
             out.print("The operator's key for the API, shown this once; `postloop key create` makes others:")
             out.print(f"  {self._operator_key}\n", markup=False)
         out.print("Ctrl-C stops everything.")
+
+    def _where(self) -> str:
+        """Return the option by which other commands find this stack, "" where they look anyway."""
+        if self._directory == _LOOKED_INTO.absolute():
+            return ""
+        return f" --data-dir {shlex.quote(os.path.relpath(self._directory))}"
 
 
 def _as_called() -> str:

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from postloop.cli.common import DataDir, Exit, settings_for, stop
+from postloop.cli.common import DataDir, Exit, settings_in_force, stop
 from postloop.domain.roles import ROLES
 
 
@@ -27,7 +27,7 @@ def worker(
     """
     if role not in ROLES:
         raise stop(f"no role {role!r} in this release; there is: {', '.join(ROLES)}", Exit.USAGE)
-    settings_for(data_dir)  # a wrong setting is told here, before a process is started
+    settings_in_force(data_dir)  # a wrong setting is told here, before a process is started
     if data_dir is not None:
         os.environ["POSTLOOP_DATA_DIR"] = str(data_dir)
     become([sys.executable, "-m", "postloop_streams", role])
