@@ -19,7 +19,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
-from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from postloop.domain.errors import PostloopError
@@ -29,8 +29,19 @@ STACK_FILE: Final = "stack.json"
 # Names under this prefix belong to the test suite and are none of the product's business.
 _FOREIGN_PREFIX: Final = "POSTLOOP_TEST_"
 _SHORTEST_HASH_KEY: Final = 16
+_LAST_PORT: Final = 65_535
+_NO_HOST: Final = re.compile(r"[\s/@,\[\]]")
 _LARGEST_FACTOR: Final = 1_000.0
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+# Fifty years. ClickHouse reckons when rows are due in 32 bits of seconds, which end in 2106: what would be kept beyond
+# that is deleted at once.
+_LONGEST: Final = timedelta(days=18_250)
+# The windows of the views: 24 h are counted from minutes, 30 d from hours.
+_SHORTEST_RETENTION: Final = {
+    "raw_retention": (timedelta(days=2), "views and repairs count from raw events"),
+    "minute_retention": (timedelta(days=2), "windows up to 24 h are counted from minutes"),
+    "hour_retention": (timedelta(days=32), "windows up to 30 d are counted from hours"),
+}
 _UNIT_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -42,17 +53,26 @@ def parse_duration(value: object) -> object:
     """Return a timedelta for text like `250ms`, `30s`, `10m`, `72h` or `14d`; anything else is returned as it is.
 
     Raises:
-        ValueError: The text is not a number with one of the units ms, s, m, h, d.
+        ValueError: The text is not a number with one of the units ms, s, m, h, d, or is longer than any time.
     """
     if not isinstance(value, str):
         return value
     match = _DURATION.fullmatch(value.strip())
     if match is None:
         raise ValueError(f"a duration is a number with a unit, like 250ms, 30s, 10m, 72h or 14d: {value!r}")
-    return timedelta(seconds=float(match[1]) * _UNIT_S[match[2]])
+    try:
+        return timedelta(seconds=float(match[1]) * _UNIT_S[match[2]])
+    except OverflowError:
+        raise ValueError(f"no duration is that long: {value!r}") from None
 
 
-Duration = Annotated[timedelta, BeforeValidator(parse_duration), Field(gt=timedelta(0))]
+def _of_some_length(value: timedelta) -> timedelta:
+    if not timedelta(0) < value <= _LONGEST:
+        raise ValueError(f"a duration is longer than 0 and at most {_LONGEST.days}d")
+    return value
+
+
+Duration = Annotated[timedelta, BeforeValidator(parse_duration), AfterValidator(_of_some_length)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -226,29 +246,26 @@ class Settings(BaseSettings):
         self._check_ca_files()
         self._check_blocklist()
         _ = self.api_watched
-        if (
-            urlsplit(self.clickhouse_url).scheme not in ("http", "https")
-            or not urlsplit(self.clickhouse_url).hostname
-        ):
-            raise ValueError(
-                f"clickhouse_url must look like http://HOST:PORT or https://HOST:PORT: {self.clickhouse_url!r}"
-            )
+        _check_brokers(self.broker_list)
+        _check_clickhouse_url(self.clickhouse_url)
         if self.insert_timeout >= self.session_timeout:
             raise ValueError(
                 f"insert_timeout ({_seconds(self.insert_timeout)}) must be shorter than session_timeout "
                 f"({_seconds(self.session_timeout)}): a worker that lost its partitions must not still be inserting"
             )
-        if self.raw_retention < timedelta(days=2):
-            raise ValueError("raw_retention must be at least 2d: views and repairs count from raw events")
+        for name, (shortest, why) in _SHORTEST_RETENTION.items():
+            if getattr(self, name) < shortest:
+                raise ValueError(f"{name} must be at least {shortest.days}d: {why}")
         return self
 
     def _check_kafka_security(self) -> None:
         sasl = self.kafka_security.startswith("sasl")
         if sasl and not (self.kafka_username and self.kafka_password.get_secret_value()):
             raise ValueError(f"kafka_security={self.kafka_security} needs kafka_username and kafka_password")
-        if self.kafka_username and not sasl:
+        if (self.kafka_username or self.kafka_password.get_secret_value()) and not sasl:
             raise ValueError(
-                "kafka_username is set but kafka_security is not sasl_ssl: the password would not be used"
+                "kafka_username or kafka_password is set but kafka_security is not sasl_ssl: "
+                "the password would not be used"
             )
         if self.kafka_security == "sasl_plaintext" and not self.kafka_allow_cleartext:
             raise ValueError(
@@ -331,6 +348,35 @@ class Settings(BaseSettings):
         return [broker.strip() for broker in self.kafka_brokers.split(",") if broker.strip()]
 
 
+def _check_brokers(brokers: Iterable[str]) -> None:
+    if not brokers:
+        raise ValueError("kafka_brokers names no broker: HOST:PORT of one or more, comma separated")
+    for broker in brokers:
+        host, _, port = broker.rpartition(":")
+        is_name = host and not _NO_HOST.search(host.removeprefix("[").removesuffix("]"))
+        is_bare = ":" in host and not host.startswith("[")  # an IPv6 address stands in brackets
+        if not is_name or is_bare or not port.isdecimal() or not 0 < int(port[:6]) <= _LAST_PORT:
+            raise ValueError(f"kafka_brokers is a list of HOST:PORT, comma separated: {broker!r}")
+
+
+def _check_clickhouse_url(url: str) -> None:
+    """Refuse what is no address, and parts of one that would be ignored: a password in it would be shown, too."""
+    try:
+        parts = urlsplit(url)
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address:
+        shown = "" if "@" in url else f": {url!r}"
+        raise ValueError(f"clickhouse_url must look like http://HOST:PORT or https://HOST:PORT{shown}")
+    if "@" in parts.netloc:
+        raise ValueError(
+            "clickhouse_url must not hold a user or password: clickhouse_user and clickhouse_password are for that"
+        )
+    if parts.path.strip("/") or parts.query or parts.fragment:
+        raise ValueError("clickhouse_url must end behind the port: clickhouse_database names the database")
+
+
 def _require_certificates(name: str, path: Path) -> None:
     try:
         ssl.create_default_context(cafile=str(path))
@@ -349,7 +395,11 @@ def load_settings(*, data_dir: Path | None = None) -> Settings:
     Raises:
         SettingsError: With one sentence for every setting that is wrong.
     """
-    _refuse_unknown([*os.environ, *dotenv_values(".env")])
+    try:
+        in_file = dotenv_values(".env")
+    except UnicodeDecodeError:
+        raise SettingsError(".env is not UTF-8") from None
+    _refuse_unknown([*os.environ, *in_file])
     try:
         return Settings() if data_dir is None else Settings(data_dir=data_dir)
     except ValidationError as error:
@@ -385,7 +435,9 @@ def _is_alive(pid: int) -> bool:
 
 
 def _refuse_unknown(variables: Iterable[str]) -> None:
-    ours = (v for v in variables if v.startswith(PREFIX) and not v.startswith(_FOREIGN_PREFIX))
+    # Capitals do not count where the values are read, so they do not here.
+    names = map(str.upper, variables)
+    ours = (v for v in names if v.startswith(PREFIX) and not v.startswith(_FOREIGN_PREFIX))
     for name in (variable.removeprefix(PREFIX).lower() for variable in ours):
         if name not in Settings.model_fields:
             near = difflib.get_close_matches(name, Settings.model_fields, n=1)

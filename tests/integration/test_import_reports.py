@@ -35,7 +35,7 @@ def postloop(settings: Settings, command_line: Postloop) -> Callable[..., Done]:
     def run(*arguments: str) -> Done:
         said = {name: getattr(settings, name) for name in ("kafka_brokers", "clickhouse_url", "topic_prefix")}
         # The samples have fixed dates.
-        return command_line(arguments[0], *arguments[1:], **said, raw_retention="36500d")
+        return command_line(arguments[0], *arguments[1:], **said, raw_retention="18000d")
 
     return run
 
@@ -90,6 +90,6 @@ def test_a_mailbox_of_reports_becomes_events_and_dead_letters_once(
 
 def test_a_check_needs_no_broker(box: str, command_line: Postloop) -> None:
     options = ("--format", "mbox", "--account", "acme", "--check", "--json")
-    done = command_line("import", box, *options, kafka_brokers="127.0.0.1:9", raw_retention="36500d")
+    done = command_line("import", box, *options, kafka_brokers="127.0.0.1:9", raw_retention="18000d")
     said = json.loads(done.stdout)
     assert (done.returncode, said["events"], said["sent"], said["dead_letters"]) == (1, 6, 0, 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from postloop.adapters.dead_letter_store import DeadLetter
 from postloop.adapters.kafka_producer import ConnectedProducer
@@ -25,25 +25,39 @@ class Redriver(ConnectedProducer):
         """
         super().require_topics(self.topic_on_wire(topic) for topic in topics)
 
-    def publish(self, letters: Iterable[DeadLetter]) -> int:
-        """Publish and return how many the brokers acknowledged, which is all of them.
+    def publish(self, letters: Iterable[DeadLetter], acknowledged: list[str]) -> None:
+        """Publish all of them.
+
+        Args:
+            letters: What to publish.
+            acknowledged: Gets the event id of each that the brokers acknowledged, also before an error.
 
         Raises:
             UnavailableError, RefusedError: A record was not taken; earlier ones may have been.
         """
         with kafka_translated(self._where):
-            futures = [
-                self._producer.send(
-                    self.topic_on_wire(letter.topic),
-                    value=letter.original_value,
-                    key=letter.original_key,
-                    headers=[(HEADER, letter.event_id.encode())],
-                )
-                for letter in letters
-            ]
-            for future in futures:
-                future.get(timeout=_ACK_TIMEOUT_S)
-        return len(futures)
+            futures = []
+            try:
+                for letter in letters:
+                    # The client refuses a record without key and value, which other clients write.
+                    key = (
+                        b""
+                        if letter.original_value is None and letter.original_key is None
+                        else letter.original_key
+                    )
+                    futures.append((letter.event_id, self._send(letter, key)))
+            finally:
+                for event_id, future in futures:
+                    future.get(timeout=_ACK_TIMEOUT_S)
+                    acknowledged.append(event_id)
+
+    def _send(self, letter: DeadLetter, key: bytes | None) -> Any:
+        return self._producer.send(
+            self.topic_on_wire(letter.topic),
+            value=letter.original_value,
+            key=key,
+            headers=[(HEADER, letter.event_id.encode())],
+        )
 
     def topic_on_wire(self, topic: str) -> str:
         """Return the name on the cluster of the topic that a dead letter names with or without prefix."""

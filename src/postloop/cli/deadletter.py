@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
 
 import typer
@@ -152,9 +152,14 @@ def _redrive(
             counts["not_records"] += len(page) - len(records)
             counts["already_redriven"] += len(records) - len(due)
             counts["redriven"] += len(due)
-            if due and publisher.publish(due):
+            acknowledged: list[str] = []
+            try:
+                if due:
+                    publisher.publish(due, acknowledged)
+            finally:
                 # After the acknowledgement: a crash in between repeats them, which their event ids make harmless.
-                store.remember_redriven([letter.event_id for letter in due], at=utc_now())
+                if acknowledged:
+                    store.remember_redriven(acknowledged, at=utc_now())
             bar.update(task, completed=found)
     counts["not_found"] = len(chosen) - found
     return counts
@@ -172,15 +177,14 @@ class _Publisher:
         self._dry_run = dry_run
         self._redriver: Redriver | None = None
 
-    def publish(self, letters: Sequence[DeadLetter]) -> bool:
-        """Return whether the letters were published."""
+    def publish(self, letters: Sequence[DeadLetter], acknowledged: list[str]) -> None:
+        """Publish the letters; `acknowledged` gets the event ids of those that were."""
         if self._dry_run:
-            return False
+            return
         if self._redriver is None:
             self._redriver = Redriver(self._settings)
         self._redriver.require_topics({letter.topic for letter in letters})
-        self._redriver.publish(letters)
-        return True
+        self._redriver.publish(letters, acknowledged)
 
     def __enter__(self) -> _Publisher:
         return self
@@ -224,7 +228,10 @@ def _moment(text: str) -> datetime | None:
     except ValueError:
         age = None
     if isinstance(age, timedelta):
-        return utc_now() - age
+        try:
+            return utc_now() - age
+        except OverflowError:  # older than any time: all of them
+            return datetime(1970, 1, 1, tzinfo=UTC)
     try:
         return _TIME.validate_python(text)
     except ValueError:

@@ -24,7 +24,7 @@ Run = Callable[..., Result]
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     env = {"POSTLOOP_KAFKA_BROKERS": "127.0.0.1:9", "POSTLOOP_DATA_DIR": str(tmp_path), "COLUMNS": "200"}
-    env["POSTLOOP_RAW_RETENTION"] = "36500d"
+    env["POSTLOOP_RAW_RETENTION"] = "18000d"
 
     def command(*arguments: str, **options: Any) -> Result:
         return CliRunner().invoke(app, ["import", *arguments], env=env, **options)

@@ -35,7 +35,7 @@ def outputs() -> list[tuple[list[str], str]]:
 
 
 def run(arguments: list[str], tmp_path: Path) -> str:
-    env = {"POSTLOOP_DATA_DIR": str(tmp_path), "POSTLOOP_RAW_RETENTION": "36500d", "COLUMNS": "200"}
+    env = {"POSTLOOP_DATA_DIR": str(tmp_path), "POSTLOOP_RAW_RETENTION": "18000d", "COLUMNS": "200"}
     done = CliRunner().invoke(app, arguments, env=env)
     return "".join(line + "\n" for line in (done.stderr + done.stdout).splitlines() if line)
 

@@ -39,7 +39,7 @@ def test_a_large_log_moves_aside_while_the_child_goes_on_writing(tmp_path: Path)
     with log.open_for_child() as file:
         child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=file)
     assert child.stdin is not None
-    while log.path.stat().st_size < 200:
+    while log.path.stat().st_size < len("a" * 200 + "\n"):
         assert child.poll() is None
     assert log.rotate_if_large()
     child.communicate(b"\n")
