@@ -15,6 +15,9 @@ from postloop_streams.transport import SCHEME
 
 # A long outage of the database must not throw a waiting worker out of its group.
 _MAX_POLL_INTERVAL_S: Final = 86_400.0
+# Faust takes partitions without news for ones that hang and says so as errors, in a stack that is well and quiet. What
+# really hangs, our own health tells.
+_NEVER_S: Final = 10 * 365 * 86_400.0
 _REQUEST_TIMEOUT_S: Final = 40.0
 # The library's 16 KiB are some thirty records: the blocklist would wait for the broker a hundred times for one batch.
 # A topic takes one of 1 MB.
@@ -40,6 +43,8 @@ def create_app(settings: Settings, *, role: str, data_dir: Path) -> faust.App:
         broker_max_poll_interval=_MAX_POLL_INTERVAL_S,
         broker_max_poll_records=2_000,
         broker_commit_interval=1.0,
+        broker_commit_livelock_soft_timeout=_NEVER_S,
+        stream_processing_timeout=_NEVER_S,
         broker_check_crcs=True,
         consumer_auto_offset_reset="earliest",
         consumer_max_fetch_size=1 << 20,

@@ -10,6 +10,7 @@ import hashlib
 import importlib.metadata
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import aiokafka.consumer.fetcher as fetcher
@@ -25,6 +26,8 @@ import faust.transport.drivers.aiokafka as driver
 import mode.threads as threads
 import pytest
 
+from postloop.settings import Settings
+from postloop_streams.app import create_app
 from postloop_streams.transport import SCHEME, Consumer, ConsumerThread, Transport
 
 
@@ -107,3 +110,11 @@ def test_every_override_overrides_something() -> None:
         for name in ours - {"_pause_fetches", "_pause_left_s"}
         if not hasattr(driver.AIOKafkaConsumerThread, name)
     } == set()
+
+
+def test_partitions_without_news_are_no_errors(tmp_path: Path) -> None:
+    # Faust says for each of them that it hangs: after five minutes without an event, after ten without a commit.
+    made = create_app(Settings(_env_file=None), role="recorder", data_dir=tmp_path)
+    a_month_s = 30 * 86_400
+    assert made.conf.stream_processing_timeout > a_month_s
+    assert made.conf.broker_commit_livelock_soft_timeout > a_month_s
