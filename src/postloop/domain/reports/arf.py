@@ -5,10 +5,17 @@ from typing import Final
 from urllib.parse import unquote
 
 from postloop.domain.errors import DataError
-from postloop.domain.outcome import AUTH_FAILURE
+from postloop.domain.outcome import outcome_of_complaint
 from postloop.domain.providers import CORPORATE, OTHER, mailbox_provider
 from postloop.domain.recipient import is_redacted
-from postloop.domain.reports.fields import addresses_in, domain_in, moments_of, report_address, verp_recipient
+from postloop.domain.reports.fields import (
+    addresses_in,
+    domain_in,
+    moments_of,
+    report_address,
+    verp_recipient,
+    without_comments,
+)
 from postloop.domain.reports.headers import Headers
 from postloop.domain.reports.model import ComplaintDraft, Original, ReportLimits
 
@@ -34,7 +41,7 @@ def microsoft_fields(report: Headers, original: Original) -> Headers | None:
 
 def is_authentication_report(fields: Headers) -> bool:
     """Return whether a server reports failed SPF, DKIM or DMARC (RFC 6591), which nobody complained with."""
-    return fields.first("Feedback-Type").lower() == AUTH_FAILURE
+    return outcome_of_complaint(_feedback_type(fields)) == "authentication_report"
 
 
 def reported_domain(fields: Headers) -> str:
@@ -51,7 +58,7 @@ def read_feedback(
     Raises:
         DataError: `missing` without a feedback type or anything in place of a recipient, `too_many_recipients`.
     """
-    feedback_type = fields.first("Feedback-Type").lower()
+    feedback_type = _feedback_type(fields)
     if not feedback_type:
         raise DataError("missing", "feedback_type", "the report has no Feedback-Type")
     recipients = _recipients(fields, original)
@@ -67,6 +74,12 @@ def read_feedback(
         )
         for recipient in recipients
     ]
+
+
+def _feedback_type(fields: Headers) -> str:
+    """Return the type in lower case without the comments that may stand around it, "" for none."""
+    # Comments may be nested, or cut off: what is left of one begins with its parenthesis.
+    return without_comments(fields.first("Feedback-Type")).partition("(")[0].strip().lower()
 
 
 def _recipients(fields: Headers, original: Original) -> list[str]:

@@ -8,7 +8,7 @@ from postloop.domain.errors import DataError
 from postloop.domain.reports import plain
 from postloop.domain.reports.auto_reply import is_auto_reply
 from postloop.domain.reports.headers import parse_headers
-from postloop.domain.reports.model import BounceDraft, ReportLimits
+from postloop.domain.reports.model import BounceDraft, ComplaintDraft, ReportLimits
 from postloop.domain.reports.reading import read_report
 from tests.unit.domain.reports.conftest import NAMES, message, sample, status
 
@@ -225,6 +225,38 @@ def test_a_report_that_cannot_be_read_says_why(raw: bytes, code: str) -> None:
     with pytest.raises(DataError) as error:
         read_report(raw)
     assert error.value.code == code
+
+
+def complaint(fields: str, *, header: str = "To: ada@example.org") -> bytes:
+    """Return a report of a feedback loop with these fields about a message with this header."""
+    return message(
+        "Content-Type: multipart/report; report-type=feedback-report; boundary=b1",
+        body=f"--b1\nContent-Type: message/feedback-report\n\n{fields}\n\n"
+        f"--b1\nContent-Type: text/rfc822-headers\n\n{header}\n\n--b1--\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "feedback_type"),
+    [
+        pytest.param("Not-Spam (moved out of junk)", "not-spam", id="comment"),
+        pytest.param("(as told) abuse(spam)", "abuse", id="comments-around-it"),
+        pytest.param("abuse (by a (real) person)", "abuse", id="nested-comment"),
+        pytest.param("abuse (by a", "abuse", id="comment-without-an-end"),
+    ],
+)
+def test_a_feedback_type_is_stored_without_comments(value: str, feedback_type: str) -> None:
+    ((_, draft),) = read_report(
+        complaint(f"Feedback-Type: {value}\nOriginal-Rcpt-To: ada@example.org")
+    ).drafts
+    assert isinstance(draft, ComplaintDraft)
+    assert draft.feedback_type == feedback_type
+
+
+@pytest.mark.parametrize("value", ["auth-failure (dmarc)", "(by us) Auth-Failure", "auth_failure"])
+def test_a_report_about_authentication_is_none_with_a_comment_either(value: str) -> None:
+    raw = complaint(f"Feedback-Type: {value}\nOriginal-Rcpt-To: ada@example.org")
+    assert read_report(raw).skipped == ("authentication_report",)
 
 
 def nested(levels: int) -> bytes:
