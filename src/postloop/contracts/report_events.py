@@ -162,7 +162,8 @@ def _event(
 ) -> dict[str, Any]:
     """Return the fields of an event as JSON values; what nobody knows is left out."""
     original = report.original
-    is_only = len(report.drafts) == 1
+    # A recipient whose mail arrived is no draft, and may be the one that the header names.
+    is_only = report.recipient_count == 1
     recipient = (is_only and _header(attribution.recipient_header, report)) or draft.recipient
     message_id = _header(attribution.message_id_header, report).strip("<>") or original.message_id
     event_id = _event_id(draft, report)

@@ -138,6 +138,22 @@ def test_a_header_never_names_the_recipient_of_a_report_about_several() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param("Action: delivered", id="who-got-it"),
+        pytest.param("Action: vanished", id="who-cannot-be-read"),
+    ],
+)
+def test_a_header_never_names_another_recipient_than_the_one_that_failed(other: str) -> None:
+    raw = status(
+        f"Final-Recipient: rfc822; ada@example.org\n{other}",
+        "Final-Recipient: rfc822; bob@example.org\nAction: failed",
+    ).replace(b"\n", b"\nX-Rcpt: ada@example.org\n", 1)
+    attribution = Attribution(account="acme", sender_domain="acme.example", recipient_header="X-Rcpt")
+    assert [event["recipient"] for event in events(raw, attribution)] == ["bob@example.org"]
+
+
 def test_a_report_that_names_neither_account_nor_domain_is_refused_for_both() -> None:
     addressed_to_nobody = sample("exim-delayed").replace(b"\nTo: ", b"\nX-To: ")
     (refusal,) = decode(addressed_to_nobody, Attribution()).refusals

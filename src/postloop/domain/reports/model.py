@@ -105,6 +105,11 @@ class Report:
     skipped: tuple[SkipReason, ...] = ()
     errors: tuple[DraftError, ...] = ()
 
+    @property
+    def recipient_count(self) -> int:
+        """How many recipients it names, also those who are skipped or cannot be read."""
+        return len(self.drafts) + len(self.skipped) + len(self.errors)
+
 
 DEFAULT_LIMITS: Final = ReportLimits()
 MAX_TEXT_CHARS: Final = 8_192
