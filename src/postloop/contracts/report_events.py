@@ -17,6 +17,7 @@ from postloop.contracts.decode import EARLIEST, Limits, Stage, decode_record
 from postloop.contracts.field_errors import FieldError
 from postloop.domain.errors import DataError
 from postloop.domain.event_types import EventType
+from postloop.domain.reports.fields import report_addresses
 from postloop.domain.reports.model import (
     DEFAULT_LIMITS,
     BounceDraft,
@@ -164,7 +165,7 @@ def _event(
     original = report.original
     # A recipient whose mail arrived is no draft, and may be the one that the header names.
     is_only = report.recipient_count == 1
-    recipient = (is_only and _header(attribution.recipient_header, report)) or draft.recipient
+    recipient = (is_only and _told_recipient(attribution, report)) or draft.recipient
     message_id = _header(attribution.message_id_header, report).strip("<>") or original.message_id
     event_id = _event_id(draft, report)
     moment = next(
@@ -209,6 +210,12 @@ def _event_id(draft: BounceDraft | ComplaintDraft, report: Report) -> str:
     said = draft.action if isinstance(draft, BounceDraft) else draft.feedback_type
     facts = [*report.identity, draft.recipient, said]
     return str(uuid5(_NAMESPACE, json.dumps(facts)))
+
+
+def _told_recipient(attribution: Attribution, report: Report) -> str:
+    """Return the recipient that the sender's own header names; "" where it names none, or several."""
+    named = report_addresses(_header(attribution.recipient_header, report))
+    return named[0] if len(named) == 1 else ""
 
 
 def _header(name: str, report: Report) -> str:

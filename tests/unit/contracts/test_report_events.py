@@ -154,6 +154,23 @@ def test_a_header_never_names_another_recipient_than_the_one_that_failed(other: 
     assert [event["recipient"] for event in events(raw, attribution)] == ["bob@example.org"]
 
 
+@pytest.mark.parametrize(
+    ("value", "recipient"),
+    [
+        pytest.param(b'"Ada" <ada@x.example>', "ada@x.example", id="name"),
+        pytest.param(b"ada@x.example, bob@x.example", "ada@example.org", id="several-name-nobody"),
+    ],
+)
+def test_a_header_that_names_one_address_is_the_recipient(value: bytes, recipient: str) -> None:
+    raw = sample("complaint").replace(b"\nX-Account:", b"\nX-Rcpt: " + value + b"\nX-Account:")
+    assert b"X-Rcpt" in raw
+    (event,) = events(
+        raw.replace(b"ada@yahoo.com", b"ada@example.org"),
+        Attribution(account="acme", recipient_header="X-Rcpt"),
+    )
+    assert event["recipient"] == recipient
+
+
 def test_a_report_that_names_neither_account_nor_domain_is_refused_for_both() -> None:
     addressed_to_nobody = sample("exim-delayed").replace(b"\nTo: ", b"\nX-To: ")
     (refusal,) = decode(addressed_to_nobody, Attribution()).refusals

@@ -8,11 +8,11 @@ from postloop.domain.errors import DataError
 from postloop.domain.outcome import outcome_of_complaint
 from postloop.domain.providers import CORPORATE, OTHER, mailbox_provider
 from postloop.domain.recipient import is_redacted
+from postloop.domain.reports.addresses import addresses_in
 from postloop.domain.reports.fields import (
-    addresses_in,
     domain_in,
     moments_of,
-    report_address,
+    report_addresses,
     verp_recipient,
     without_comments,
 )
@@ -84,13 +84,16 @@ def _feedback_type(fields: Headers) -> str:
 
 def _recipients(fields: Headers, original: Original) -> list[str]:
     """Return whom the report names, else whom the message still shows, else the redacted text as given."""
-    named = [report_address(value) for value in fields.all("Original-Rcpt-To")]
-    named += [report_address(value) for value in fields.all("Removal-Recipient") if not named]
+    named = _named(fields, "Original-Rcpt-To") or _named(fields, "Removal-Recipient")
     clear = [address for address in named if "@" in address and not is_redacted(address)]
     if clear:
         return list(dict.fromkeys(clear))
     shown = _shown_recipient(fields, original)
     return [shown] if shown else named[:1] or [*filter(None, [original.headers.first("To")])]
+
+
+def _named(fields: Headers, name: str) -> list[str]:
+    return [recipient for value in fields.all(name) for recipient in report_addresses(value)]
 
 
 def _shown_recipient(fields: Headers, original: Original) -> str:

@@ -10,7 +10,7 @@ from postloop.domain.reports.fields import (
     enhanced_status,
     moments_of,
     reply_code,
-    report_address,
+    report_addresses,
     typed_value,
     without_comments,
 )
@@ -46,17 +46,17 @@ def read_status(
     Raises:
         DataError: `no_recipient`, `too_many_recipients`.
     """
-    message, recipients = Headers(), list[Headers]()
+    message, recipients = Headers(), list[tuple[str, Headers]]()
     for block in _blocks(part.decoded()):
         if any(block.has(name) for name in _OF_RECIPIENT):
-            recipients.append(block)
+            recipients += [(recipient, block) for recipient in _addresses(block) or [""]]
             limits.check_recipients(len(recipients))
         else:
             message = message or block
     if not recipients:
         raise DataError("no_recipient", "recipient", "the delivery status names no recipient")
-    for index, block in enumerate(recipients):
-        yield index, _recipient(index, block, message, notice=notice, report=report)
+    for index, (recipient, block) in enumerate(recipients):
+        yield index, _recipient(index, recipient, block, message, notice=notice, report=report)
 
 
 def named_message(part: Part) -> str:
@@ -82,9 +82,8 @@ def _blocks(status: bytes) -> Iterator[Headers]:
 
 
 def _recipient(
-    index: int, block: Headers, message: Headers, *, notice: Notice, report: Headers
+    index: int, recipient: str, block: Headers, message: Headers, *, notice: Notice, report: Headers
 ) -> BounceDraft | SkipReason | DraftError:
-    recipient = _address(block)
     if not recipient:
         return DraftError(index, "missing", "recipient", "the report names no recipient")
     kind, diagnostic = typed_value(block.first("Diagnostic-Code"))
@@ -120,15 +119,18 @@ def _recipient(
     )
 
 
-def _address(block: Headers) -> str:
+def _addresses(block: Headers) -> list[str]:
     """Return whom the message was sent to: the original recipient, where a server forwarded it on.
 
-    It is what the sender knows and can stop mailing to (RFC 3464 section 2.3.1).
+    It is what the sender knows and can stop mailing to (RFC 3464 section 2.3.1). More than one is a list where the
+    RFC has room for one.
     """
     kind, original = typed_value(block.first("Original-Recipient"))
     if kind in ("", "rfc822", "utf-8") and "@" in original:
-        return report_address(block.first("Original-Recipient"))
-    return report_address(block.first("Final-Recipient")) or report_address(block.first("Original-Recipient"))
+        return report_addresses(block.first("Original-Recipient"))
+    return report_addresses(block.first("Final-Recipient")) or report_addresses(
+        block.first("Original-Recipient")
+    )
 
 
 def _implied_action(block: Headers, reply_class: str) -> str:

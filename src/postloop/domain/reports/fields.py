@@ -5,14 +5,13 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
+from postloop.domain.reports.addresses import addresses_in, recipients_in
+
 _MAX_DATE_CHARS: Final = 100
-_MAX_ADDRESS_CHARS: Final = 998
+_MAX_ID_CHARS: Final = 998
 
 _typed: Final = re.compile(r"[ \t]*([A-Za-z][A-Za-z0-9.-]{0,30})[ \t]*;[ \t]*").match
 _comment: Final = re.compile(r"\([^()]*\)")
-_quoted_string: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
-_in_angles: Final = re.compile(r"<[ \t]*([^<>]*@[^<>]*?)[ \t]*>").findall
-_bare_address: Final = re.compile(r"[^\s<>(),;:\"]+@[^\s<>(),;:\"]+").findall
 _escaped_character: Final = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
 _verp: Final = re.compile(r"[^+@]+\+([^@=\s]+)=([A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+)@").match
 
@@ -38,28 +37,20 @@ def without_comments(value: str) -> str:
     return _comment.sub(" ", value).strip()
 
 
-def report_address(value: str) -> str:
-    """Return the address of a recipient field without type, angle brackets and comments, else the text as given.
+def report_addresses(value: str) -> list[str]:
+    """Return the addresses of a recipient field without type, names and comments, else the text as given.
 
-    RFC 6533 writes other scripts as `\\x{5C0F}` where a report must stay in ASCII.
+    One is what the RFCs allow; some servers write lists. Nothing is there: an empty list. RFC 6533 writes other
+    scripts as `\\x{5C0F}` where a report must stay in ASCII.
     """
     kind, text = typed_value(value)
-    found = re.fullmatch(r"<([^<>]*)>", text)
-    address = found[1].strip() if found else text
-    if " (" in address:
-        address = without_comments(address) or address
-    return _escaped_character.sub(_character, address) if kind == "utf-8" else address
+    found = recipients_in(text)
+    return [_escaped_character.sub(_character, address) for address in found] if kind == "utf-8" else found
 
 
 def _character(escape: re.Match[str]) -> str:
     number = int(escape[1], 16)
     return chr(number) if number <= 0x10FFFF and not 0xD800 <= number <= 0xDFFF else escape[0]
-
-
-def addresses_in(value: str) -> list[str]:
-    """Return the addresses of a header such as To, without names, in their order."""
-    plain = _quoted_string.sub('""', value[:_MAX_ADDRESS_CHARS])
-    return [*_in_angles(plain)] or _bare_address(without_comments(plain))
 
 
 def domain_in(value: str) -> str:
@@ -82,7 +73,7 @@ def message_id_in(value: str) -> str:
     """Return the first message id of a header without its angle brackets, "" if there is none."""
     found = re.search(r"<([^<>]+)>", value)
     text = found[1] if found else value
-    return re.sub(r"\s+", "", text)[:_MAX_ADDRESS_CHARS]
+    return re.sub(r"\s+", "", text)[:_MAX_ID_CHARS]
 
 
 def moment_of(value: str) -> datetime | None:

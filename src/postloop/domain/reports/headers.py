@@ -14,6 +14,19 @@ from typing import Final
 
 MAX_VALUE_CHARS: Final = 8_192
 """More of a value is cut off; RFC 5322 section 2.1.1 allows lines of 998."""
+MAX_LIST_CHARS: Final = 262_144
+"""The same of a field that names recipients: as much as a header may have. 1,000 addresses of 254 characters fit, and
+a report that names more is refused, so none is cut off in silence, and no half of an address is taken for one."""
+_LISTS: Final = frozenset(
+    {
+        "x-failed-recipients",
+        "final-recipient",
+        "original-recipient",
+        "original-rcpt-to",
+        "removal-recipient",
+        "x-hmxmroriginalrecipient",
+    }
+)
 
 _controls: Final = re.compile(r"[\x00-\x1f\x7f]+")
 _encoded_word: Final = re.compile(
@@ -36,7 +49,9 @@ class Headers:
     def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
         self._fields: dict[str, list[str]] = {}
         for name, value in fields:
-            self._fields.setdefault(name.lower(), []).append(_clean(value))
+            key = name.lower()
+            max_chars = MAX_LIST_CHARS if key in _LISTS else MAX_VALUE_CHARS
+            self._fields.setdefault(key, []).append(_clean(value, max_chars))
 
     def __bool__(self) -> bool:
         return bool(self._fields)
@@ -87,7 +102,7 @@ def decoded_text(raw: bytes, *, charset: str) -> str:
         return raw.decode(charset if _is_charset(charset) else "latin-1", "replace")
 
 
-def _clean(value: str) -> str:
+def _clean(value: str, max_chars: int) -> str:
     """Return a raw value as text: UTF-8 (RFC 6532) where it is, unfolded, bounded."""
-    text = str(value)[:MAX_VALUE_CHARS].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    text = str(value)[:max_chars].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return _controls.sub(" ", _blanks_after_fold.sub(" ", text)).strip()

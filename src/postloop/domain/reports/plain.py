@@ -9,7 +9,8 @@ from typing import Final
 
 from postloop.domain.errors import DataError
 from postloop.domain.event_types import BounceAction
-from postloop.domain.reports.fields import addresses_in, enhanced_status, moments_of, reply_code
+from postloop.domain.reports.addresses import addresses_in
+from postloop.domain.reports.fields import enhanced_status, moments_of, reply_code
 from postloop.domain.reports.headers import Headers, decoded_words
 from postloop.domain.reports.model import MAX_TEXT_CHARS, BounceDraft, ReportLimits
 from postloop.domain.reports.notice import Notice, remote_host, smtp_command
@@ -77,10 +78,9 @@ def read_notice(headers: Headers, notice: Notice, limits: ReportLimits) -> list[
     Raises:
         DataError: `no_recipient`, it reports a failure and names nobody; `too_many_recipients`.
     """
-    action, told = _told(headers, notice)
+    action, told = _told(headers, notice, limits)
     if not told and _says_failed(decoded_words(headers.first("Subject"))):
         raise DataError("no_recipient", "recipient", "a mail system reports a failure and names no recipient")
-    limits.check_recipients(len(told))
     times = moments_of(headers.first("Date"))
     # A transcript of the session stands apart from the recipients: with one recipient it is theirs.
     transcript = notice.text if len(told) == 1 else ""
@@ -99,21 +99,31 @@ def read_notice(headers: Headers, notice: Notice, limits: ReportLimits) -> list[
     ]
 
 
-def _told(headers: Headers, notice: Notice) -> tuple[BounceAction, dict[str, str]]:
-    """Return what happened, and who is named with what was said of them."""
+def _told(headers: Headers, notice: Notice, limits: ReportLimits) -> tuple[BounceAction, dict[str, str]]:
+    """Return what happened, and who is named with what was said of them.
+
+    Raises:
+        DataError: `too_many_recipients`.
+    """
     action = _said_action(notice.text)
-    failed = addresses_in(", ".join(headers.all(FAILED_RECIPIENTS)))
-    if failed:
-        return action or "failed", {address: notice.reason_for(address) for address in failed}
+    # Exim begins another such header where one is full.
+    failed = [address for value in headers.all(FAILED_RECIPIENTS) for address in addresses_in(value)]
+    limits.check_recipients(len(failed))
     told = {
         address: reason or notice.reason_for(address)
         for address, reason in notice.told.items()
         if not _is_contact(address) or reply_code(reason)
     }
-    if action is not None:
-        return action, told
-    # No phrase that is known: another language, another server. Then a recipient needs a reply behind the name.
-    return "failed", {address: said for address, said in told.items() if reply_code(said)}
+    # No phrase that is known: another language, another server. Then a recipient needs a reply behind the name. So do
+    # those whom the header does not name, which is made to name all.
+    if failed or action is None:
+        told = {address: said for address, said in told.items() if reply_code(said)}
+    if failed:
+        named = {address.lower() for address in failed}
+        others = {address: said for address, said in told.items() if address.lower() not in named}
+        told = {address: notice.reason_for(address) for address in failed} | others
+    limits.check_recipients(len(told))
+    return action or "failed", told
 
 
 def _said_action(notice: str) -> BounceAction | None:

@@ -1,5 +1,6 @@
 """Values of report fields."""
 
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from postloop.domain.recipient import is_redacted
 from postloop.domain.reports import fields
+from postloop.domain.reports.addresses import addresses_in
 from postloop.domain.reports.notice import remote_host, smtp_command
 
 
@@ -36,11 +38,90 @@ def test_type_and_text(value: str, typed: tuple[str, str]) -> None:
         pytest.param(r"utf-8; \x{D800}\x{110000}@x", r"\x{D800}\x{110000}@x", id="no-such-character"),
         pytest.param(r"rfc822; \x{FC}@example.org", r"\x{FC}@example.org", id="escaped-only-in-utf-8"),
         pytest.param("x400; /S=ada/", "/S=ada/", id="another-kind-of-address"),
-        pytest.param("rfc822;", "", id="nothing"),
+        pytest.param('"ada b"@example.org', '"ada b"@example.org', id="quoted-without-a-type"),
+        pytest.param(r'"a\"b, c"@example.org', r'"a\"b, c"@example.org', id="quoted-signs-of-a-list"),
+        pytest.param("Ada <ada@example.org>", "ada@example.org", id="name"),
+        pytest.param('rfc822; "Ada, B." <ada@example.org>', "ada@example.org", id="quoted-name"),
+        pytest.param('"bob@example.org" <ada@example.org>', "ada@example.org", id="address-as-a-name"),
+        pytest.param("Lovelace, Ada <ada@example.org>", "ada@example.org", id="name-with-a-comma"),
+        pytest.param('"Ada <ada@example.org>', "ada@example.org", id="quote-that-nobody-closes"),
+        pytest.param("rfc822;ada@example.org;", "ada@example.org", id="semicolon-behind"),
+        pytest.param("mailto:ada@example.org", "ada@example.org", id="as-a-link"),
+        pytest.param("<MAILTO:ada@example.org>", "ada@example.org", id="as-a-link-in-angle-brackets"),
+        pytest.param("rfc822; SMTP:ada@example.org", "ada@example.org", id="exchange"),
+        pytest.param("<ada@example.org", "ada@example.org", id="half-of-the-brackets"),
+        pytest.param("ada@[IPv6:2001:db8::1]", "ada@[IPv6:2001:db8::1]", id="address-literal"),
+        pytest.param("ada b@example.org", "ada b@example.org", id="a-blank-is-not-guessed-away"),
+        pytest.param("ada(x)@example.org", "ada(x)@example.org", id="nor-a-comment-inside"),
+        pytest.param("[redacted]", "[redacted]", id="redacted"),
+        pytest.param("<[redacted]@example.org>", "[redacted]@example.org", id="domain-shown"),
+        pytest.param('"******@example.org"', '"******@example.org"', id="redacted-in-quotes"),
+        pytest.param("undisclosed-recipients:;", "undisclosed-recipients:;", id="group-of-nobody"),
     ],
 )
 def test_the_address_of_a_recipient_field(value: str, address: str) -> None:
-    assert fields.report_address(value) == address
+    assert fields.report_addresses(value) == [address]
+
+
+@pytest.mark.parametrize(
+    ("value", "addresses"),
+    [
+        pytest.param("<a@x.example>, <b@x.example>", ["a@x.example", "b@x.example"], id="list"),
+        pytest.param("a@x.example,B <b@x.example>", ["a@x.example", "b@x.example"], id="one-with-a-name"),
+        pytest.param("<a@x.example> <b@x.example>", ["a@x.example", "b@x.example"], id="no-comma"),
+        pytest.param("rfc822;a@x.example, rfc822;b@x.example", ["a@x.example", "b@x.example"], id="types"),
+        pytest.param("a@x.example; b@x.example;", ["a@x.example", "b@x.example"], id="semicolons"),
+        pytest.param("all: a@x.example, b@x.example;", ["a@x.example", "b@x.example"], id="group"),
+        pytest.param("a@x.example, a@x.example", ["a@x.example"], id="named-twice"),
+        pytest.param("a@x.example, b c@x.example", ["a@x.example", "b c@x.example"], id="one-that-is-none"),
+        pytest.param("rfc822;", [], id="nothing"),
+        pytest.param("rfc822; <>", [], id="nobody"),
+    ],
+)
+def test_the_addresses_of_a_recipient_field(value: str, addresses: list[str]) -> None:
+    assert fields.report_addresses(value) == addresses
+
+
+@pytest.mark.parametrize(
+    ("value", "addresses"),
+    [
+        pytest.param("a@x.example, B <b@x.example>", ["a@x.example", "b@x.example"], id="with-and-without-a-name"),
+        pytest.param("a@x.example b@x.example", ["a@x.example", "b@x.example"], id="blank"),
+        pytest.param('"a@x.example" <b@x.example> (c@x.example)', ["b@x.example"], id="name-and-comment"),
+        pytest.param(
+            ",".join(f"r{n}@x.example" for n in range(9_999)), [f"r{n}@x.example" for n in range(9_999)], id="long"
+        ),
+        pytest.param("nobody", [], id="none"),
+    ],
+)  # fmt: skip
+def test_the_addresses_of_a_header(value: str, addresses: list[str]) -> None:
+    assert addresses_in(value) == addresses
+
+
+@pytest.mark.parametrize(
+    "text", ['"', '\\"', '"\\', "<", "(", "[", "<@", "a@", '@"', "a ", ")", ",", "\\", "<@ ", "@<"]
+)
+def test_no_value_takes_time_that_grows_faster_than_it(text: str) -> None:
+    def taken_s(length: int) -> float:
+        value = text * (length // len(text))
+        before = time.process_time()
+        addresses_in(value)
+        fields.report_addresses(value)
+        return time.process_time() - before
+
+    # Four times as long: 16 times the time where it is quadratic.
+    short_s = min(taken_s(10_000) for _ in range(3))
+    assert min(taken_s(40_000) for _ in range(3)) < 9 * short_s + 0.02
+
+
+@given(
+    st.lists(st.sampled_from(["ada@x.example", "bob@x.example", '"a b"@x.example']), min_size=1), st.data()
+)
+def test_whoever_is_named_is_found_however_the_list_is_written(names: list[str], data: st.DataObject) -> None:
+    forms = st.sampled_from(["{}", "<{}>", "Ada <{}>", '"Ada, B" <{}>', "{} (Ada)", " {} ", "<mailto:{}>"])
+    value = ",".join(data.draw(forms).format(name) for name in names)
+    assert addresses_in(value) == names
+    assert fields.report_addresses(value) == list(dict.fromkeys(names))
 
 
 @pytest.mark.parametrize(
@@ -184,8 +265,8 @@ def test_what_was_blacked_out(text: str, redacted: bool) -> None:
 @given(st.text())
 def test_every_value_is_read_whatever_it_is(value: str) -> None:
     fields.typed_value(value)
-    fields.report_address(value)
-    fields.addresses_in(value)
+    assert all(fields.report_addresses(value))
+    assert all("@" in address for address in addresses_in(value))
     fields.message_id_in(value)
     assert fields.moment_of(value) is None or fields.moment_of(value)
     assert 400 <= fields.reply_code(value) <= 599 or fields.reply_code(value) == 0

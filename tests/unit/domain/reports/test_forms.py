@@ -259,6 +259,77 @@ def test_a_report_about_authentication_is_none_with_a_comment_either(value: str)
     assert read_report(raw).skipped == ("authentication_report",)
 
 
+def exim(names: list[str], *, in_each: int) -> bytes:
+    """Return a bounce of Exim: so many recipients in each header, each with a reply of its own."""
+    lists = [names[start : start + in_each] for start in range(0, len(names), in_each)]
+    headers = ["X-Failed-Recipients: " + ",\n  ".join(some) for some in lists]
+    replies = "".join(f"  {name}\n    host mx.example.org: 550 5.1.1 No such user\n" for name in names)
+    return message(*headers, body=f"The following address(es) failed:\n\n{replies}")
+
+
+@pytest.mark.parametrize(
+    ("count", "in_each"),
+    [
+        pytest.param(60, 50, id="in-two-headers"),
+        pytest.param(700, 700, id="in-one-header-of-20-kb"),
+        pytest.param(1_000, 50, id="as-many-as-a-report-may-name"),
+    ],
+)
+def test_a_bounce_of_many_recipients_names_them_all(count: int, in_each: int) -> None:
+    names = [f"a.customer.number{number:04}@example.org" for number in range(count)]
+    assert [b.recipient for b in bounces(exim(names, in_each=in_each))] == names
+
+
+def test_a_bounce_of_too_many_recipients_is_refused_not_cut() -> None:
+    names = [f"a.customer.number{number:04}@example.org" for number in range(1_001)]
+    with pytest.raises(DataError) as error:
+        read_report(exim(names, in_each=1_001))
+    assert error.value.code == "too_many_recipients"
+
+
+def test_whom_only_the_text_names_is_a_bounce_where_a_reply_says_so() -> None:
+    raw = exim(["ada@example.org", "bob@example.org"], in_each=2).replace(b",\n  bob@example.org", b"", 1)
+    assert [b.recipient for b in bounces(raw)] == ["ada@example.org", "bob@example.org"]
+    asked = raw.replace(b"550 5.1.1 No such user", b"ask us")
+    assert [b.recipient for b in bounces(asked)] == ["ada@example.org"]
+
+
+def test_a_list_of_recipients_in_a_status_is_a_bounce_for_each() -> None:
+    raw = status(
+        'Final-Recipient: rfc822; "Ada" <ada@x.example>, bob@x.example\nAction: failed',
+        "Final-Recipient: rfc822;eve@x.example;\nAction: failed",
+    )
+    found = [(index, draft.recipient) for index, draft in read_report(raw).drafts]
+    assert found == [(0, "ada@x.example"), (1, "bob@x.example"), (2, "eve@x.example")]
+
+
+@pytest.mark.parametrize(
+    ("fields", "header", "recipients"),
+    [
+        pytest.param(
+            "Original-Rcpt-To: <>", 'To: "******@hotmail.example"', ['"******@hotmail.example"'], id="blank-field"
+        ),
+        pytest.param("Original-Rcpt-To: <>", "To: ada@example.org", ["ada@example.org"], id="shown-in-to"),
+        pytest.param(
+            "Original-Rcpt-To: <>\nRemoval-Recipient: ada@example.org", "To: x", ["ada@example.org"], id="other-field"
+        ),
+        pytest.param(
+            "Original-Rcpt-To: <>\nOriginal-Rcpt-To: [redacted]", "To: x", ["[redacted]"], id="one-blank-field"
+        ),
+        pytest.param("Original-Rcpt-To: Ada <ada@example.org>", "To: x@y.example", ["ada@example.org"], id="name"),
+        pytest.param(
+            "Original-Rcpt-To: <ada@example.org>, <bob@example.org>",
+            "To: x@y.example",
+            ["ada@example.org", "bob@example.org"],
+            id="list",
+        ),
+    ],
+)  # fmt: skip
+def test_whom_a_complaint_names(fields: str, header: str, recipients: list[str]) -> None:
+    report = read_report(complaint(f"Feedback-Type: abuse\n{fields}", header=header))
+    assert [draft.recipient for _, draft in report.drafts] == recipients
+
+
 def nested(levels: int) -> bytes:
     return b"From: a@b.example\n" + b"".join(
         b"Content-Type: multipart/mixed; boundary=b%d\n\n--b%d\n" % (level, level) for level in range(levels)
