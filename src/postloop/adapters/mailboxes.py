@@ -15,6 +15,7 @@ from typing import Any, BinaryIO, Final
 
 from postloop.domain.reports.fields import moment_of
 
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _LINE_BYTES: Final = 65_536
 _MAILDIR_FOLDERS: Final = ("new", "cur")  # tmp holds what is still being delivered
 
@@ -60,8 +61,10 @@ def read_mbox(stream: BinaryIO, *, max_bytes: int, on_bytes: OnBytes) -> Iterato
     """
     number, received_at, after_blank = 1, None, True
     message = _Collected(max_bytes)
-    for line, begins in _lines(stream):
+    for place, (line, begins) in enumerate(_lines(stream)):
         on_bytes(len(line))
+        if place == 0:  # it would hide the From line, and with it where the first message begins
+            line = line.removeprefix(_BYTE_ORDER_MARK)
         if begins and after_blank and _is_from_line(line):
             if message.has_content:
                 yield StoredMessage(number, message.taken(), received_at=received_at)

@@ -73,6 +73,15 @@ def test_a_file_without_from_lines_is_one_message() -> None:
 
 
 @pytest.mark.parametrize(
+    "before", [b"\xef\xbb\xbf", b"\n", b"\xef\xbb\xbf\r\n"], ids=["mark", "blank", "both"]
+)
+def test_a_byte_order_mark_or_blank_lines_hide_no_message(before: bytes) -> None:
+    found = mbox(before + FROM + b"A: 1\n\none\n\n" + FROM + b"A: 2\n\ntwo\n")
+    assert [(m.number, m.raw) for m in found] == [(1, b"A: 1\n\none\n"), (2, b"A: 2\n\ntwo\n")]
+    assert found[0].received_at is not None
+
+
+@pytest.mark.parametrize(
     "raw", [b"", b"\n\n\n", FROM, FROM + b"\n\n" + FROM], ids=["empty", "blank", "one", "two"]
 )
 def test_an_empty_mailbox_has_no_messages(raw: bytes) -> None:

@@ -1,6 +1,7 @@
 """One message -> what it reports. The order of looking is from the form that says most to the one that says least."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
@@ -23,6 +24,7 @@ from postloop.domain.reports.original import returned_message, split_returned, w
 
 _READ_RECEIPT: Final = "message/disposition-notification"
 _REPORT_TYPES: Final = frozenset({"delivery-status", "feedback-report"})
+_before_header: Final = re.compile(rb"\A(?:\xef\xbb\xbf)?(?:[ \t]*+\n)*+").sub
 
 
 def read_report(raw: bytes, limits: ReportLimits = DEFAULT_LIMITS) -> Report:
@@ -44,7 +46,8 @@ def read_report(raw: bytes, limits: ReportLimits = DEFAULT_LIMITS) -> Report:
 
 
 def _read(raw: bytes, limits: ReportLimits) -> Report:
-    message = parse_part(raw, limits)
+    # An editor's byte order mark, or blank lines of whoever cut the message out: its header begins behind them.
+    message = parse_part(_before_header(b"", raw, count=1), limits)
     if not message.headers:
         raise DataError("not_a_message", "", "no header field in it")
     parts = leaves(message, limits)

@@ -405,6 +405,16 @@ def test_line_ends_and_headers_of_the_way_change_nothing(name: str) -> None:
         assert found.original == as_written.original
 
 
+@pytest.mark.parametrize(
+    "before",
+    [b"\xef\xbb\xbf", b"\n", b"\r\n\r\n", b"\xef\xbb\xbf\n \t\n"],
+    ids=["byte-order-mark", "blank-line", "blank-lines", "both"],
+)
+@pytest.mark.parametrize("name", ["postfix-failed", "complaint", "exim"])
+def test_what_stands_before_the_header_changes_nothing(name: str, before: bytes) -> None:
+    assert read_report(before + sample(name)) == read_report(sample(name))
+
+
 # A mutation: where (a share of the length), how many bytes go, and what comes instead.
 PIECES = st.binary(max_size=8) | st.sampled_from(
     [
