@@ -37,17 +37,18 @@ _before_recipient: Final = re.compile(rb"\n(?=final-recipient:)", re.IGNORECASE)
 
 
 def read_status(
-    part: Part, *, notice: Notice, report: Headers, limits: ReportLimits
+    part: Part, *, notice: Notice, charset: str, report: Headers, limits: ReportLimits
 ) -> Iterator[tuple[int, BounceDraft | SkipReason | DraftError]]:
     """Yield what a delivery status says of each recipient, with their place.
 
     `notice` is the part for people: it often names the refused command, which no field of RFC 3464 does.
+    `charset` is that part's: servers quote replies in it here too, where RFC 3464 allows ASCII only.
 
     Raises:
         DataError: `no_recipient`, `too_many_recipients`.
     """
     message, recipients = Headers(), list[tuple[str, Headers]]()
-    for block in _blocks(part.decoded()):
+    for block in _blocks(part, charset=part.charset or charset):
         if any(block.has(name) for name in _OF_RECIPIENT):
             recipients += [(recipient, block) for recipient in _addresses(block) or [""]]
             limits.check_recipients(len(recipients))
@@ -61,22 +62,22 @@ def read_status(
 
 def named_message(part: Part) -> str:
     """Return what the status names the message by: its id (Gmail), or the ENVID of RFC 3461; "" for nothing."""
-    blocks = list(_blocks(part.decoded()))
+    blocks = list(_blocks(part))
     names = ("X-Original-Message-ID", "Original-Envelope-Id")
     return next((found for name in names for block in blocks if (found := block.first(name))), "").strip("<>")
 
 
 def first_fields(part: Part) -> Headers:
     """Return the fields of a part that is one group of them, as a feedback report is."""
-    return next(_blocks(part.decoded()), Headers())
+    return next(_blocks(part, charset=part.charset), Headers())
 
 
-def _blocks(status: bytes) -> Iterator[Headers]:
+def _blocks(part: Part, *, charset: str = "") -> Iterator[Headers]:
     """Yield the groups of fields; some servers forget the blank line between recipients."""
-    for block in _blank_lines.split(status.strip(b"\n")):
+    for block in _blank_lines.split(part.decoded().strip(b"\n")):
         has_several = len(_before_recipient.findall(b"\n" + block)) > 1
         for piece in _before_recipient.split(block) if has_several else [block]:
-            headers = parse_headers(piece)
+            headers = parse_headers(piece, charset=charset)
             if headers:
                 yield headers
 

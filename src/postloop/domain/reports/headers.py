@@ -38,20 +38,25 @@ _is_charset: Final = re.compile(
     r"|gb18030|big5",
     re.IGNORECASE,
 ).fullmatch
+_LATIN_1: Final = {0xDC00 + byte: byte for byte in range(0x80, 0x100)}
+"""What surrogateescape makes of a byte -> the same byte in Latin-1."""
 _blanks_after_fold: Final = re.compile(r"[\r\n]+[ \t]*")
 
 
 class Headers:
-    """Fields in their order. Names do not mind capitals; values are unfolded, trimmed, without control signs."""
+    """Fields in their order. Names do not mind capitals; values are unfolded, trimmed, without control signs.
+
+    `charset` is that of raw bytes which are no UTF-8, "" if nobody told.
+    """
 
     __slots__ = ("_fields",)
 
-    def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(self, fields: Iterable[tuple[str, str]] = (), *, charset: str = "") -> None:
         self._fields: dict[str, list[str]] = {}
         for name, value in fields:
             key = name.lower()
             max_chars = MAX_LIST_CHARS if key in _LISTS else MAX_VALUE_CHARS
-            self._fields.setdefault(key, []).append(_clean(value, max_chars))
+            self._fields.setdefault(key, []).append(_clean(value, max_chars, charset))
 
     def __bool__(self) -> bool:
         return bool(self._fields)
@@ -73,11 +78,14 @@ class Headers:
         return name.lower() in self._fields
 
 
-def parse_headers(block: bytes) -> Headers:
-    """Return the fields of a header block; reading ends at the first line that is no field."""
+def parse_headers(block: bytes, *, charset: str = "") -> Headers:
+    """Return the fields of a header block; reading ends at the first line that is no field.
+
+    `charset` is what raw bytes are in that are no UTF-8: a header has none, but the part around it may.
+    """
     # Without its first lines a block would be taken for the body: blank ones, and "From " of a mailbox.
     message = BytesHeaderParser(policy=compat32).parsebytes(block.lstrip(b"\r\n"))
-    return Headers(message.raw_items())
+    return Headers(message.raw_items(), charset=charset)
 
 
 def decoded_words(text: str) -> str:
@@ -95,14 +103,21 @@ def _decoded_word(word: re.Match[str]) -> str:
 
 
 def decoded_text(raw: bytes, *, charset: str) -> str:
-    """Return bytes as text: UTF-8 where they are, else the charset named if it is one of mail, else Latin-1."""
+    """Return bytes as text: UTF-8 where they are, else the charset named if it is one of mail, else Latin-1.
+
+    Without such a charset it is only the bytes which are no UTF-8 that are Latin-1: servers cut a reply anywhere, also
+    within a character, and that must not spoil the rest.
+    """
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
-        return raw.decode(charset if _is_charset(charset) else "latin-1", "replace")
+        if _is_charset(charset):
+            return raw.decode(charset, "replace")
+        return raw.decode("utf-8", "surrogateescape").translate(_LATIN_1)
 
 
-def _clean(value: str, max_chars: int) -> str:
-    """Return a raw value as text: UTF-8 (RFC 6532) where it is, unfolded, bounded."""
-    text = str(value)[:max_chars].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+def _clean(value: str, max_chars: int, charset: str) -> str:
+    """Return a raw value as text: UTF-8 (RFC 6532) where it is, else in its charset, unfolded, bounded."""
+    # Decoded before it is cut: half a character would look like another charset.
+    text = decoded_text(str(value).encode("utf-8", "surrogateescape"), charset=charset)[:max_chars]
     return _controls.sub(" ", _blanks_after_fold.sub(" ", text)).strip()

@@ -43,6 +43,12 @@ class Part:
         found = _report_type(self.headers.first("Content-Type"))
         return found[1].lower() if found else ""
 
+    @property
+    def charset(self) -> str:
+        """The charset that the part names, else ""."""
+        found = _charset(self.headers.first("Content-Type"))
+        return found[1] if found else ""
+
     def decoded(self) -> bytes:
         """Return the body without its transfer encoding; as it is where that is broken."""
         encoding = self.headers.first("Content-Transfer-Encoding").lower()
@@ -57,8 +63,7 @@ class Part:
 
     def text(self) -> str:
         """Return the body as text: UTF-8 where it is, else the charset it names, else Latin-1."""
-        named = _charset(self.headers.first("Content-Type"))
-        return decoded_text(self.decoded(), charset=named[1] if named else "")
+        return decoded_text(self.decoded(), charset=self.charset)
 
 
 def parse_part(raw: bytes, limits: ReportLimits) -> Part:

@@ -91,10 +91,18 @@ def _status(message: Part, parts: Sequence[Part], limits: ReportLimits) -> Repor
         if message.report_type in _REPORT_TYPES:
             raise DataError("no_report_part", "", f"a {message.report_type} without the part that holds it")
         return None
-    text = next((part.text() for part in parts if part.content_type == "text/plain"), "")
+    text = next((part for part in parts if part.content_type == "text/plain"), None)
     original = with_references(returned_message(parts, limits), message.headers)
     original = replace(original, message_id=original.message_id or dsn.named_message(status))
-    told = list(dsn.read_status(status, notice=Notice(text), report=message.headers, limits=limits))
+    told = list(
+        dsn.read_status(
+            status,
+            notice=Notice(text.text() if text else ""),
+            charset=text.charset if text else "",
+            report=message.headers,
+            limits=limits,
+        )
+    )
     return Report(
         kind="dsn",
         identity=_identity(message),

@@ -415,6 +415,32 @@ def test_what_stands_before_the_header_changes_nothing(name: str, before: bytes)
     assert read_report(before + sample(name)) == read_report(sample(name))
 
 
+@pytest.mark.parametrize(
+    ("said", "charsets", "text"),
+    [
+        pytest.param("Boîte inconnue".encode(), ("", ""), "Boîte inconnue", id="utf-8"),
+        pytest.param("Boîte inconnue".encode("latin-1"), ("", ""), "Boîte inconnue", id="latin-1"),
+        pytest.param("Boîte inconnue".encode("latin-1"), ("utf-8", ""), "Boîte inconnue", id="wrongly-told"),
+        pytest.param("Нет ящика".encode("koi8-r"), ("koi8-r", ""), "Нет ящика", id="as-the-text-says"),
+        pytest.param("Нет ящика".encode("koi8-r"), ("utf-8", "koi8-r"), "Нет ящика", id="as-the-part-says"),
+        pytest.param("Нет ящика".encode()[:-1], ("", ""), "Нет ящикÐ", id="cut-within-a-character"),
+    ],
+)
+def test_a_status_in_raw_bytes_is_read_in_their_charset(
+    said: bytes, charsets: tuple[str, str], text: str
+) -> None:
+    of_text, of_status = (f"; charset={name}".encode() if name else b"" for name in charsets)
+    raw = status("Final-Recipient: rfc822; ada@example.org\nAction: failed\nDiagnostic-Code: smtp; 550 SAID")
+    raw = raw.replace(
+        b"--b1\nContent-Type: message/delivery-status",
+        b"--b1\nContent-Type: text/plain%s\n\nhi\n--b1\nContent-Type: message/delivery-status%s"
+        % (of_text, of_status),
+        1,
+    )
+    (bounce,) = bounces(raw.replace(b"SAID", said))
+    assert bounce.diagnostic == f"550 {text}"
+
+
 # A mutation: where (a share of the length), how many bytes go, and what comes instead.
 PIECES = st.binary(max_size=8) | st.sampled_from(
     [
