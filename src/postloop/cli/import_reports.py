@@ -262,6 +262,7 @@ def _report(summary: Summary, sender: _Sender | None, *, as_json: bool) -> None:
                 "by_type": dict(summary.by_type),
                 "skipped": dict(summary.skipped),
                 "dead_letters": letters,
+                "would_be_dead_letters": 0 if sender else summary.refused,
                 "problem_count": summary.problem_count,
                 "problems": [asdict(problem) for problem in summary.problems],
             }

@@ -5,6 +5,7 @@ import mailbox
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -53,6 +54,25 @@ def test_what_cannot_be_read_is_told_with_message_recipient_field_and_reason(
     assert done.exit_code == 1
     assert "message 1, recipient 2: action: no action of RFC 3464: 'vanished'\n" in done.stderr
     assert "2 events valid (bounce 2), 0 skipped (none), 2 would be dead letters" in done.stdout
+
+
+def test_a_check_tells_programs_too_how_many_dead_letters_there_would_be(run: Run, tmp_path: Path) -> None:
+    path = write(tmp_path / "x", sample("sparse"))
+    options = ("--format", "dsn", "--account", "acme", "--sender-domain", "acme.example", "--json")
+    document = json.loads(run(path, *options, "--check").stdout)
+    assert (document["dead_letters"], document["would_be_dead_letters"]) == (0, 2)
+
+
+def test_what_was_sent_as_dead_letters_is_no_more_what_would_be(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_reports, "EventProducer", Broker)
+    monkeypatch.setattr(import_reports, "connect", lambda settings: None)
+    monkeypatch.setattr(import_reports, "DeadLetterStore", lambda *_: SimpleNamespace(keep=list))
+    path = write(tmp_path / "x", sample("sparse"))
+    options = ("--format", "dsn", "--account", "acme", "--sender-domain", "acme.example", "--json")
+    document = json.loads(run(path, *options).stdout)
+    assert (document["dead_letters"], document["would_be_dead_letters"]) == (2, 0)
 
 
 def test_a_domain_that_is_missing_is_told_with_what_helps(run: Run, tmp_path: Path) -> None:
