@@ -50,10 +50,19 @@ class Notice:
     """
 
     def __init__(self, text: str) -> None:
-        self.text = _controls.sub(" ", text[:MAX_NOTICE_CHARS])
+        read = text[:MAX_NOTICE_CHARS]
+        if len(text) > len(read):  # half a line may be half an address
+            read = read[: read.rfind("\n") + 1] or read
+        self.text = _controls.sub(" ", read)
+        self._rest = text[len(read) :]
         self._lines = [line.strip() for line in self.text.split("\n")]
         self.told = _told(self._lines)
         self._said = {address.lower(): reason for address, reason in self.told.items()}
+
+    def names_more(self) -> bool:
+        """Return whether behind what is read somebody else is named with a reply."""
+        told = _told([line.strip() for line in self._rest.split("\n")])
+        return any(reply_code(said) for address, said in told.items() if address not in self.told)
 
     def reason_for(self, recipient: str) -> str:
         """Return what is said of a recipient, else the first line that names them, else ""."""

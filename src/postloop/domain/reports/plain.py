@@ -12,8 +12,8 @@ from postloop.domain.event_types import BounceAction
 from postloop.domain.reports.addresses import addresses_in
 from postloop.domain.reports.fields import enhanced_status, moments_of, reply_code
 from postloop.domain.reports.headers import Headers, decoded_words
-from postloop.domain.reports.model import MAX_TEXT_CHARS, BounceDraft, ReportLimits
-from postloop.domain.reports.notice import Notice, remote_host, smtp_command
+from postloop.domain.reports.model import MAX_TEXT_CHARS, BounceDraft, DraftError, ReportLimits
+from postloop.domain.reports.notice import MAX_NOTICE_CHARS, Notice, remote_host, smtp_command
 
 FAILED_RECIPIENTS: Final = "X-Failed-Recipients"  # Exim, and Gmail before it had reports
 _is_system: Final = re.compile(
@@ -97,6 +97,14 @@ def read_notice(headers: Headers, notice: Notice, limits: ReportLimits) -> list[
         )
         for recipient, reason in told.items()
     ]
+
+
+def unread(headers: Headers, notice: Notice) -> tuple[DraftError, ...]:
+    """Return why somebody whom the text names is no draft: they stand behind what is read of it."""
+    if headers.has(FAILED_RECIPIENTS) or not notice.names_more():
+        return ()
+    text = f"the text names more recipients behind its first {MAX_NOTICE_CHARS:,} characters"
+    return (DraftError(None, "too_large", "recipient", text),)
 
 
 def _told(headers: Headers, notice: Notice, limits: ReportLimits) -> tuple[BounceAction, dict[str, str]]:

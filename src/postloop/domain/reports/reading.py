@@ -127,8 +127,10 @@ def _notice(message: Part, parts: Sequence[Part], limits: ReportLimits) -> Repor
     text = next((part.text() for part in parts if part.content_type == "text/plain"), "")
     notice, quoted = split_returned(text)
     returned = returned_message(parts, limits)
-    drafts = plain.read_notice(message.headers, Notice(notice), limits)
-    if not drafts:
+    said = Notice(notice)
+    drafts = plain.read_notice(message.headers, said, limits)
+    errors = plain.unread(message.headers, said)
+    if not drafts and not errors:
         return None
     return Report(
         kind="dsn",
@@ -136,6 +138,7 @@ def _notice(message: Part, parts: Sequence[Part], limits: ReportLimits) -> Repor
         original=with_references(returned if returned.headers else quoted, message.headers),
         headers=message.headers,
         drafts=tuple(enumerate(drafts)),
+        errors=errors,
     )
 
 

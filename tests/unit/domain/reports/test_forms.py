@@ -287,6 +287,24 @@ def test_a_bounce_of_too_many_recipients_is_refused_not_cut() -> None:
     assert error.value.code == "too_many_recipients"
 
 
+def test_recipients_behind_what_is_read_of_a_text_are_refused_by_name_of_the_limit() -> None:
+    names = [f"a.customer.number{number:04}@example.org" for number in range(500)]
+    reason = "550 5.1.1 No such user " + "here " * 30
+    raw = message(body="".join(f"<{name}>: {reason}\n" for name in names))
+    report = read_report(raw)
+    read = [draft.recipient for _, draft in report.drafts]
+    assert read == names[: len(read)]  # none of them half a name
+    assert 300 < len(read) < 500
+    assert [(error.index, error.code) for error in report.errors] == [(None, "too_large")]
+
+
+def test_a_long_text_that_names_nobody_else_is_read_without_a_word() -> None:
+    report = read_report(
+        message(body="<ada@example.org>: 550 no\n\n" + "as we said to x@y.example\n" * 4_000)
+    )
+    assert ([draft.recipient for _, draft in report.drafts], report.errors) == (["ada@example.org"], ())
+
+
 def test_whom_only_the_text_names_is_a_bounce_where_a_reply_says_so() -> None:
     raw = exim(["ada@example.org", "bob@example.org"], in_each=2).replace(b",\n  bob@example.org", b"", 1)
     assert [b.recipient for b in bounces(raw)] == ["ada@example.org", "bob@example.org"]
