@@ -121,7 +121,8 @@ def _code_in(folded: str) -> int:
         found = next((code for code in later if code[0][0] != "2"), found)
     if found:
         return int(found[0])
-    quoted = _find_quoted_code(folded, 0, _HEAD_CHARS) or _find_quoted_code(folded[-_TAIL_CHARS:])
+    tail = max(0, len(folded) - _TAIL_CHARS)  # a position, not a part: the middle of a text is no beginning
+    quoted = _find_quoted_code(folded, 0, _HEAD_CHARS) or _find_quoted_code(folded, tail)
     return int(quoted[1]) if quoted else 0
 
 

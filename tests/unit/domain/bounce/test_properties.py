@@ -227,6 +227,7 @@ def test_a_head_says_only_that_somebody_answered_or_that_it_failed(text: str, le
     st.sampled_from("/_-"),
 )
 @example("550 Invalid User", "http://mail.example.com", ["help", "spam", "16.htm"], "_")
+@example("", "http://help.example.com", ["400", "200", "200", "adresat"], "-")
 def test_what_the_path_of_a_link_says_changes_nothing(
     text: str, host: str, path: list[str], between: str
 ) -> None:
