@@ -52,7 +52,7 @@ def test_a_line_says_its_own_type() -> None:
     assert not any(line.problems for line in lines)
 
 
-def test_the_option_decides_for_every_line() -> None:
+def test_the_option_decides_for_every_line_that_says_no_type_of_ours() -> None:
     (line,) = read(dumps(event(type="Permanent")), event_type="bounce")
     assert (line.event_type, line.problems) == ("bounce", ())
 

@@ -63,7 +63,7 @@ class TypeName(StrEnum):
 File = Annotated[str, typer.Argument(metavar="FILE", help="A file, or a maildir; - reads standard input.")]
 TypeOption = Annotated[
     TypeName | None,
-    typer.Option("--type", help='The type of every line. Without it each line says its own: "type".'),
+    typer.Option("--type", help='The type of every line that does not say its own: "type".'),
 ]
 CheckOption = Annotated[bool, typer.Option("--check", help="Only validate; nothing is sent.")]
 
@@ -204,7 +204,7 @@ def read_lines(
     """Yield every line that is not blank with its events counted and its problems found.
 
     Args:
-        event_type: The type of every line; None: each says its own.
+        event_type: The type of every line that does not say its own; None: each says it.
         on_bytes: Told the length of each line that was read.
     """
     for number, raw in enumerate(stream, start=1):

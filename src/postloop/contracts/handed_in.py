@@ -1,4 +1,4 @@
-"""Events that somebody hands in, by a file or by HTTP: each says its own type, or one is told for all."""
+"""Events that somebody hands in, by a file or by HTTP: each says its own type, or one is told for those that do not."""
 
 import json
 from dataclasses import dataclass
@@ -38,11 +38,13 @@ def read_handed_in(
     """Return what a text holds; never raises, whatever the bytes are.
 
     Args:
-        event_type: The type of every event; None: each says its own in `type`.
+        event_type: The type of every event that does not say one of ours in `type`; None: each must. Another word there
+            is a field of the sender's own, as in `"type": "Permanent"`.
         hint: How a type is told for all, as in `--type`.
     """
-    kind = event_type or _own_type(value)
-    if kind is None and isinstance(_parsed(value), dict):
+    parsed = _parsed(value)
+    kind = _own_type(parsed) or event_type
+    if kind is None and isinstance(parsed, dict):
         text = f"type must be one of {', '.join(EVENT_TYPES)}, or use {hint}"
         return HandedIn(value, None, (), ((None, FieldError("unknown_type", "type", text)),))
     # A text that is no object ends the same way whatever its type is said to be.
@@ -50,14 +52,22 @@ def read_handed_in(
     problems = tuple((error.index, reason) for error in decoded.errors for reason in error.errors)
     if kind is None and not problems:
         problems = ((None, FieldError("unknown_type", "type", f"an array needs {hint}")),)
+    if kind is not None and isinstance(parsed, list):
+        problems += _other_types(parsed, kind)
     return HandedIn(value, kind, tuple(decoded.events), problems)
 
 
-def _own_type(value: bytes) -> EventType | None:
-    """Return the type that a text says it has, None for none or an unknown one."""
-    event = _parsed(value)
+def _own_type(event: Any) -> EventType | None:
+    """Return the type that an event says it has, None for none or an unknown one."""
     said = event.get("type") if isinstance(event, dict) else None
     return next((kind for kind in EVENT_TYPES if said in (kind, f"email.{kind}")), None)
+
+
+def _other_types(elements: list[Any], kind: EventType) -> tuple[tuple[int, FieldError], ...]:
+    """Return a reason for each element that says another type: an array is one record, and stands on one topic."""
+    reason = FieldError("other_type", "type", f"the array is handed in as {kind}, and this says another type")
+    own_types = map(_own_type, elements)
+    return tuple((place, reason) for place, own in enumerate(own_types) if own not in (None, kind))
 
 
 def _parsed(value: bytes) -> Any:

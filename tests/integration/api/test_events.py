@@ -39,6 +39,8 @@ def test_a_batch_may_mix_types_and_a_type_may_be_said_once_for_all(
     answer = api.as_operator().post("/v1/events?type=open", json=untyped)
     assert answer.json() == {"accepted_count": 2, "by_type": {"open": 2}}
     assert len(topic_values(stack, "email.open", recipient)) == 3
+    answer = api.as_operator().post("/v1/events?type=bounce", json={"type": "open", **event(recipient)})
+    assert answer.json() == {"accepted_count": 1, "by_type": {"open": 1}}
 
 
 def test_one_invalid_event_and_nothing_of_the_request_is_published(

@@ -74,7 +74,7 @@ class Accepted(BaseModel):
 
 
 TypeInQuery = Annotated[
-    EventType | None, Query(alias="type", description="The type of every event, where they do not say it.")
+    EventType | None, Query(alias="type", description="The type of every event that does not say its own.")
 ]
 
 
