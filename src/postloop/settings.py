@@ -53,7 +53,7 @@ def parse_duration(value: object) -> object:
     """Return a timedelta for text like `250ms`, `30s`, `10m`, `72h` or `14d`; anything else is returned as it is.
 
     Raises:
-        ValueError: The text is not a number with one of the units ms, s, m, h, d, or is longer than any time.
+        ValueError: The text is not a number with one of the units ms, s, m, h, d, or stands for a billion days or more.
     """
     if not isinstance(value, str):
         return value
@@ -63,7 +63,7 @@ def parse_duration(value: object) -> object:
     try:
         return timedelta(seconds=float(match[1]) * _UNIT_S[match[2]])
     except OverflowError:
-        raise ValueError(f"no duration is that long: {value!r}") from None
+        raise ValueError(f"a duration is below {timedelta.max.days + 1:,} days") from None
 
 
 def _of_some_length(value: timedelta) -> timedelta:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 
 import typer
@@ -227,14 +227,11 @@ def _moment(text: str) -> datetime | None:
         age = parse_duration(text)
     except ValueError:
         age = None
-    if isinstance(age, timedelta):
-        try:
-            return utc_now() - age
-        except OverflowError:  # older than any time: all of them
-            return datetime(1970, 1, 1, tzinfo=UTC)
     try:
+        if isinstance(age, timedelta):
+            return utc_now() - age
         return _TIME.validate_python(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # an age may reach back before the year 1
         said = f"--since is a time like 2026-01-02T03:04:05Z or an age like 24h: {text!r}"
         raise stop(said, Exit.USAGE) from None
 

@@ -19,6 +19,8 @@ from postloop.domain.api_key import is_id
 from postloop.settings import Settings, parse_duration
 
 _COLUMNS: Final = ("key_id", "owner", "name", "state", "expires", "last used")
+# ClickHouse keeps no time after 2299.
+_MAX_EXPIRES: Final = timedelta(days=36_500)
 _WHOLE: Final = frozenset({"key_id", "state", "expires", "last used"})
 
 key = typer.Typer(no_args_is_help=True, help="Make, list and revoke the keys of the API.")
@@ -117,6 +119,9 @@ def _duration(text: str) -> timedelta:
         raise stop(f"--expires: {error}", Exit.USAGE) from None
     if not isinstance(read, timedelta) or read <= timedelta(0):
         raise stop(f"--expires must be above 0: {text!r}", Exit.USAGE)
+    if read > _MAX_EXPIRES:
+        said = f"--expires is at most {_MAX_EXPIRES.days:,}d: {text!r}; without it the key has no end"
+        raise stop(said, Exit.USAGE)
     return read
 
 

@@ -193,6 +193,35 @@ def test_a_duration_is_written_as_it_can_be_read(milliseconds: int) -> None:
     assert parse_duration(written(value)) == value
 
 
+@pytest.mark.parametrize(
+    "days", ["1000000000d", "9" * 400 + "d"], ids=["too many days", "no number of floats"]
+)
+def test_a_duration_that_cannot_be_counted_is_no_duration(days: str) -> None:
+    with pytest.raises(ValueError, match="below 1,000,000,000 days"):
+        parse_duration(days)
+
+
+@pytest.mark.parametrize(
+    "expires",
+    [
+        pytest.param("36501d", id="a day too long"),
+        pytest.param("99999999d", id="after the last year"),
+        pytest.param("9999999999999d", id="no duration"),
+        pytest.param("0s", id="over at once"),
+        pytest.param("soon", id="no number"),
+    ],
+)
+def test_a_key_that_cannot_expire_so_is_refused_in_a_sentence(run: Run, expires: str) -> None:
+    done = run("key", "create", "--account", "acme", "--expires", expires)
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: --expires") and done.stderr.count("\n") == 1
+
+
+def test_an_age_that_reaches_back_before_all_years_is_refused_in_a_sentence(run: Run) -> None:
+    done = run("deadletter", "list", "--since", "9999999d")
+    assert (done.exit_code, done.stderr.partition(":")[0]) == (2, "error")
+
+
 def test_a_role_that_does_not_exist_is_refused_with_those_that_do(run: Run) -> None:
     done = run("worker", "recoder")
     assert (done.exit_code, done.stderr) == (
