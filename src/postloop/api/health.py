@@ -77,7 +77,7 @@ class Health:
     def own(self) -> Seen:
         """Return how this process is."""
         document = self._state.as_json()
-        document["missing"] = [name for name, part in self._state.components.items() if not part.ok]
+        document["missing"] = _missing(document)
         if self._watched:
             document["workers"] = self._workers
         return Seen(self._state.is_live, self._state.is_ready, document)
@@ -92,8 +92,10 @@ class Health:
         )
         try:
             document = from_json(health.body)
-        except ValueError:
-            document = {"status": "stuck", "components": {"up": {"ok": False, "reason": "does not answer"}}}
+            document["missing"] = _missing(document)
+        except (ValueError, TypeError, LookupError):  # nothing, or another program on its port
+            parts = {"up": {"ok": False, "reason": "does not answer"}}
+            document = {"status": "stuck", "components": parts, "missing": ["up"]}
         return Seen(health.status == 200, ready.status == 200, document)
 
     async def whole_metrics(self, own: bytes) -> bytes:
@@ -126,3 +128,8 @@ class Health:
         if heard_s is None or time.monotonic() - heard_s > _SILENCE_S:
             return "nothing was heard of the brokers for some seconds"
         return ""
+
+
+def _missing(document: Mapping[str, Any]) -> list[str]:
+    """Return the names of the parts that are not in order."""
+    return [name for name, part in document["components"].items() if not part["ok"]]
