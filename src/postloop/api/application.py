@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from postloop.adapters.installed import installed_version
 from postloop.api import openapi, problems
 from postloop.api.body_limit import BodyLimit
+from postloop.api.head import HeadAsGet
 from postloop.api.observing import Observing
 from postloop.api.routes import BODY_LIMITS, ROUTERS
 from postloop.api.state import make_api, working
@@ -41,6 +42,7 @@ def create_app(settings: Settings, *, stack_url: str = "") -> FastAPI:
         docs_url=None,  # their pages load scripts from another host
         redoc_url=None,
         redirect_slashes=False,
+        strict_content_type=False,  # a body of which nothing is said is JSON; a browser sends no key by itself
     )
     app.state.api = parts
     problems.register(app)
@@ -48,6 +50,7 @@ def create_app(settings: Settings, *, stack_url: str = "") -> FastAPI:
         app.include_router(router)
     app.add_middleware(BodyLimit, limits=BODY_LIMITS)
     app.add_middleware(Observing, metrics=parts.metrics)
+    app.add_middleware(HeadAsGet)
     openapi.describe(app)
     return app
 

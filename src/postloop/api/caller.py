@@ -46,6 +46,15 @@ async def authenticated(
     return Caller(kind=found.kind, account_id=found.account_id or None, key_id=found.key_id)
 
 
+async def require_key(request: Request) -> None:
+    """Return if the request has a key that counts, for those who must know before FastAPI resolves parameters.
+
+    Raises:
+        Problem: As `authenticated`.
+    """
+    await authenticated(request, request.app.state.api, await _bearer(request))
+
+
 def _refused(api: Api, reason: str, text: str, headers: dict[str, str]) -> Problem:
     api.metrics.api_auth_failures_total.labels(reason=reason).inc()
     return Problem(401, "unauthorized", text, headers=headers)

@@ -33,7 +33,15 @@ _FIELD_CODES: Final = {
     "extra_forbidden": ("unknown_field", "there is no such field"),
     "missing": ("missing", "it is required"),
     "json_invalid": ("not_json", "the body is not JSON"),
-    "model_attributes_type": ("not_an_object", "send a JSON object, with Content-Type: application/json"),
+    "model_attributes_type": ("not_an_object", "send a JSON object"),
+}
+# pydantic's words for a limit that a value breaks -> our sentence, with the limit.
+_LIMIT_TEXTS: Final = {
+    "too_short": "it needs at least {min_length:,}",
+    "too_long": "it takes at most {max_length:,}",
+    "string_too_short": "it is too short: at least {min_length:,}",
+    "string_too_long": "it is too long: at most {max_length:,} characters",
+    "string_pattern_mismatch": "it holds signs that do not belong there",
 }
 log = get_logger("postloop.api")
 
@@ -95,9 +103,12 @@ async def _http_error(request: Request, error: Exception) -> Response:
     status = error.status_code
     if status == 400:  # said by the framework of a body that cannot be parsed, as where it is not UTF-8
         return invalid([{"field": "", "code": "not_json", "text": "the body is not JSON"}])
+    headers = dict(error.headers or {})
+    if headers.get("Allow") == "GET":  # what answers GET answers HEAD
+        headers["Allow"] = "GET, HEAD"
     code = _CODES.get(status, "refused")
     detail = f"there is no {request.method} {request.url.path}" if status in (404, 405) else error.detail
-    return response(status, code, detail, headers=error.headers)
+    return response(status, code, detail, headers=headers)
 
 
 async def _invalid_request(_: Request, error: Exception) -> Response:
@@ -122,15 +133,18 @@ async def _bug(request: Request, error: Exception) -> Response:
 
 def _field_error(found: Mapping[str, Any]) -> dict[str, str]:
     place = [str(part) for part in found["loc"]]
-    code, text = _FIELD_CODES.get(found["type"], (found["type"], _sentence(found["msg"])))
+    code, text = _FIELD_CODES.get(found["type"], (found["type"], _sentence(found)))
     # The first part says where the value stands: body, path, query; a position in a text that is no JSON is none.
     field = "" if code == "not_json" else ".".join(place[1:])
     return {"field": field, "code": code, "text": text}
 
 
-def _sentence(text: str) -> str:
-    """Return pydantic's sentence, which never repeats the value: that may be somebody's address."""
-    return text.removeprefix("Value error, ")
+def _sentence(found: Mapping[str, Any]) -> str:
+    """Return what is wrong, which never repeats the value: that may be somebody's address."""
+    ours = _LIMIT_TEXTS.get(found["type"])
+    if ours is not None:
+        return ours.format(**found["ctx"])
+    return str(found["msg"]).removeprefix("Value error, ")
 
 
 def raise_unavailable(part: str, error: UnavailableError | RefusedError, detail: str) -> NoReturn:

@@ -44,4 +44,5 @@ def account_of(caller: Caller, account_id: str | None) -> str | None:
 def refused(error: DataError) -> Problem:
     """Return the answer to a parameter that only its reader could find wrong."""
     wrong = {"field": error.field, "code": error.code, "text": error.text}
-    return Problem(422, "invalid_request", f"{error.field}: {error.text}", errors=[wrong])
+    named = "" if error.text.startswith(error.field) else f"{error.field}: "
+    return Problem(422, "invalid_request", f"{named}{error.text}", errors=[wrong])

@@ -108,13 +108,13 @@ def test_a_body_without_a_length_is_cut_off_at_the_limit(api: ApiServer) -> None
 
 
 def test_a_request_that_is_no_json_says_so(api: ApiServer) -> None:
-    for kind, body, code in (
-        ("application/json", b"{torn", "not_json"),
-        ("application/json", b"\xff\xfe", "not_json"),
-        ("application/json", b"[" * 100_000, "not_json"),
-        ("text/plain", b"{}", "not_an_object"),
+    for body, code in (
+        (b"{torn", "not_json"),
+        (b"\xff\xfe", "not_json"),
+        (b"[" * 100_000, "not_json"),
+        (b'"text"', "not_an_object"),
     ):
-        headers = {"Content-Type": kind}
+        headers = {"Content-Type": "application/json"}
         answer = api.as_account("acme").post("/v1/blocklist/check", content=body, headers=headers)
         assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, code)
     assert json.loads(answer.text)["type"] == "urn:postloop:problem:invalid_request"

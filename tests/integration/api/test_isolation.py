@@ -158,8 +158,23 @@ def test_without_a_key_there_is_nothing_for_anybody(
     assert sent(api.nobody, route, recipient).status_code == 401
 
 
-def sent(client: httpx.Client, route: tuple[str, str], recipient: str) -> httpx.Response:
+@pytest.mark.parametrize("body", [b"not json", b"\xff", b"[" * 100_000, b" " * 900_000], ids=range(4))
+@pytest.mark.parametrize("route", sorted(ASKED), ids=lambda route: " ".join(route))
+def test_without_a_key_nothing_is_said_of_a_body_either(
+    api: ApiServer, recipient: str, route: tuple[str, str], body: bytes
+) -> None:
+    answer = sent(api.nobody, route, recipient, content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize("route", sorted(route for route in ASKED if route[0] == "GET"), ids=" ".join)
+def test_head_needs_a_key_too(api: ApiServer, recipient: str, route: tuple[str, str]) -> None:
+    assert api.nobody.head(ASKED[route].path(recipient)).status_code == 401
+
+
+def sent(client: httpx.Client, route: tuple[str, str], recipient: str, **other: Any) -> httpx.Response:
+    """Ask a route, with another body where one is given."""
     wanted = ASKED[route]
-    body = None if wanted.body is None else wanted.body(recipient)
+    body = None if wanted.body is None or "content" in other else wanted.body(recipient)
     query = {name: text.format(recipient=recipient) for name, text in wanted.query.items()}
-    return client.request(route[0], wanted.path(recipient), json=body, params=query)
+    return client.request(route[0], wanted.path(recipient), json=body, params=query, **other)

@@ -52,3 +52,17 @@ async def test_requests_are_counted_by_route_and_not_by_path(client: httpx.Async
     assert 'postloop_api_requests_total{method="GET",route="/health",status="200"} 1.0' in page
     assert 'postloop_api_requests_total{method="",route="none",status="404"} 1.0' in page
     assert "anna" not in page
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/docs", "/openapi.json", "/health", "/ready", "/metrics", "/v1/domains"]
+)
+async def test_head_is_answered_as_get_without_the_body(client: httpx.AsyncClient, path: str) -> None:
+    got, head = await client.get(path), await client.head(path)
+    assert (head.status_code, head.content) == (got.status_code, b"")
+    assert head.headers["content-type"] == got.headers["content-type"]
+
+
+async def test_head_is_refused_where_get_is_not_and_named_where_it_is(client: httpx.AsyncClient) -> None:
+    assert (await client.head("/v1/events")).status_code == 405
+    assert (await client.delete("/health")).headers["allow"] == "GET, HEAD"

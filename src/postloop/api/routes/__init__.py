@@ -1,7 +1,8 @@
 """All routes, one module for each thing that is asked about.
 
 To add a router: make it in a module of this package with `APIRouter(tags=[...], responses=WITH_KEY)`, let every
-route take `caller: Asking` and `api: Shared`, and add it to ROUTERS. Raise `Problem` for whatever is not answered.
+route take `caller: Asking` and `api: Shared`, and add it to ROUTERS. Where a route takes a model as its body, add
+`route_class=JsonRoute`. Raise `Problem` for whatever is not answered.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ from postloop.api.blocklist_models import (
     UnblockRequest,
 )
 from postloop.api.caller import Asking, Caller
+from postloop.api.json_route import JsonRoute
 from postloop.api.openapi import WITH_KEY, errors
 from postloop.api.problems import Problem
 from postloop.api.state import Api, Shared
@@ -31,7 +32,7 @@ from postloop.contracts.blocklist import ActorV1, BlocklistCommandV1, BlocklistR
 from postloop.contracts.fields import rfc3339
 from postloop.domain.errors import DataError
 
-router = APIRouter(prefix="/v1/blocklist", tags=["blocklist"], responses=WITH_KEY)
+router = APIRouter(prefix="/v1/blocklist", tags=["blocklist"], responses=WITH_KEY, route_class=JsonRoute)
 
 _HISTORY: Final = 20
 _UNBLOCK: Final = "POST /v1/blocklist/unblock"

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from postloop.adapters.clock import utc_now
 from postloop.adapters.record_producer import Record
 from postloop.api.caller import Asking, Caller
+from postloop.api.json_route import require_plain
 from postloop.api.openapi import WITH_KEY, errors
 from postloop.api.problems import Problem
 from postloop.api.state import Shared
@@ -91,6 +92,7 @@ async def hand_in(request: Request, caller: Asking, api: Shared, event_type: Typ
     One invalid event, and nothing of the request is published. After a 503 send the same again: an event whose
     `event_id` came before is counted once.
     """
+    require_plain(request)
     body = await request.body()
     limits = Limits(retention=api.settings.raw_retention)
     # In a thread: checking thousands of fields of a large body takes longer than others should wait.
@@ -180,7 +182,8 @@ def _record(event: HandedIn, *, prefix: str) -> Record:
 
 
 def _invalid(problems: Sequence[dict[str, Any]]) -> Problem:
-    text = f"{len(problems)} reasons why this is not published; nothing of the request was."
+    reasons = "1 reason" if len(problems) == 1 else f"{len(problems)} reasons"
+    text = f"{reasons} why this is not published; nothing of the request was."
     return Problem(422, "invalid_events", text, errors=list(problems[:_MAX_PROBLEMS]))
 
 
