@@ -51,7 +51,7 @@ def create_app(settings: Settings, *, stack_url: str = "") -> FastAPI:
     app.add_middleware(BodyLimit, limits=BODY_LIMITS)
     app.add_middleware(Observing, metrics=parts.metrics)
     app.add_middleware(HeadAsGet)
-    openapi.describe(app)
+    openapi.describe(app, [route for router in ROUTERS for route in router.routes])
     return app
 
 

@@ -1,4 +1,4 @@
-"""Examples of answers for the OpenAPI document."""
+"""Examples of answers for the OpenAPI document, which `openapi` puts in as they stand here."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any, Final
 Example = dict[str, Any]
 
 
-def example(value: Example) -> dict[int | str, dict[str, Any]]:
-    """Return the `responses` of a route that answers 200 with an example."""
-    return {200: {"content": {"application/json": {"example": value}}}}
+def example(value: Example, *, status: int = 200) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a route whose answer with this status has an example."""
+    return {status: {"content": {"application/json": {"example": value}}}}
 
 
 _MESSAGE: Final[Example] = {
@@ -265,4 +265,71 @@ STATUS: Final[Example] = {
             "expires_at": "2026-01-16T11:58:00Z",
         }
     ],
+}
+BLOCKED: Final[Example] = {
+    "recipient": "anna@gmail.com",
+    "blocked": True,
+    "entries": [
+        {
+            "scope": "global",
+            "recipient": "anna@gmail.com",
+            "recipient_form": "clear",
+            "is_active": True,
+            "reason": "user_unknown",
+            "text": "anna@gmail.com is blocked for every sender, until 2026-01-16T12:00:02.000Z. The domain has no "
+            "such mailbox, or the person moved away.",
+            "next_step": "make sure that the address is right and works again, then `POST /v1/blocklist/unblock`; "
+            "another bounce blocks it anew.",
+            "mailbox_provider": "gmail",
+            "starts_at": "2026-01-02T12:00:02.000Z",
+            "inserted_at": "2026-01-02T12:00:02.393Z",
+            "expires_at": "2026-01-16T12:00:02.000Z",
+            "entry_id": "b97039de-c810-5819-a505-32ec6e58c0c1",
+            "smtp_text": "550 5.1.1 The email account that you tried to reach does not exist.",
+            "rule": "text.user_unknown.noun_absent",
+            "rule_version": "f4e6a1395c51",
+            "source_event_ids": ["b-1"],
+            "last_delivery_at": None,
+            "own_cause": True,
+            "blocked_by_others": False,
+        }
+    ],
+    "history": [],
+}
+CHECKED: Final[Example] = {
+    "results": [
+        {"allowed": False, "scope": "global", "expires_at": "2026-01-16T12:00:02.000Z"},
+        {"allowed": True, "scope": None, "expires_at": None},
+    ],
+    "blocked_count": 1,
+}
+UNBLOCKED: Final[Example] = {
+    "outcome": "done",
+    "code": "unblocked",
+    "text": "The address is released.",
+    "event_ids": ["0a4ed8a1-3c0c-5856-9d1b-befd6202effd"],
+    "command_id": "a57cae0f-01d1-4150-afc3-cb0157d173cb",
+}
+ACCEPTED: Final[Example] = {"accepted_count": 3, "by_type": {"bounce": 2, "open": 1}}
+_IN_ORDER: Final[Example] = {"ok": True, "reason": "", "since": "2026-01-02T11:00:00.000+00:00"}
+READY: Final[Example] = {
+    "status": "ready",
+    "last_progress_s": 0.412,
+    "components": {"clickhouse": _IN_ORDER, "kafka": _IN_ORDER, "blocklist": _IN_ORDER},
+    "missing": [],
+}
+NOT_READY: Final[Example] = {
+    "status": "live",
+    "last_progress_s": 0.412,
+    "components": {
+        "clickhouse": {
+            "ok": False,
+            "reason": "ClickHouse at http://127.0.0.1:8123 cannot be reached: nothing listens there "
+            "(connection refused)",
+            "since": "2026-01-02T11:58:00.000+00:00",
+        },
+        "kafka": _IN_ORDER,
+        "blocklist": _IN_ORDER,
+    },
+    "missing": ["clickhouse"],
 }

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
 
 from postloop.api.problems import MEDIA_TYPE
 from postloop.contracts.envelope import Envelope
@@ -18,6 +21,7 @@ _TEXTS: Final = {
     404: "There is nothing of that name that concerns the owner of the key.",
     409: "It cannot be done now; `code` says why.",
     413: "The body is too large.",
+    415: "The body is compressed, or said to be no JSON.",
     422: "The request is not as described; `errors` names each field.",
     503: "A part that the answer needs is away; `missing` names it.",
     504: "No answer in time.",
@@ -76,12 +80,17 @@ WITH_KEY: Final = errors(401, 422, 503)
 """The `responses` of every route that needs a key."""
 
 
-def describe(app: FastAPI) -> None:
-    """Make the application give out the whole document."""
+def describe(app: FastAPI, routes: Iterable[BaseRoute]) -> None:
+    """Make the application give out the whole document.
+
+    Args:
+        routes: Those that may have an example, as they were declared.
+    """
 
     def document() -> dict[str, Any]:
         if app.openapi_schema is None:
             app.openapi_schema = _made(app)
+            _put_examples(app.openapi_schema["paths"], routes)
         return app.openapi_schema
 
     app.openapi = document  # type: ignore[method-assign]  # the way that FastAPI's documentation shows
@@ -94,6 +103,19 @@ def _made(app: FastAPI) -> dict[str, Any]:
     schemas = document["components"].setdefault("schemas", {})
     schemas |= {"Problem": _PROBLEM, "Event": _event()}
     return document
+
+
+def _put_examples(paths: dict[str, Any], routes: Iterable[BaseRoute]) -> None:
+    """Put the examples in as they were written: what FastAPI makes of them has lost every field that is null."""
+    for route in routes:
+        if not isinstance(route, APIRoute) or not route.include_in_schema:
+            continue
+        for method in route.methods or ():
+            answers = paths[route.path_format][method.lower()]["responses"]
+            for status, said in route.responses.items():
+                for kind, content in said.get("content", {}).items():
+                    if "example" in content:
+                        answers[str(status)]["content"][kind]["example"] = content["example"]
 
 
 def _event() -> dict[str, Any]:

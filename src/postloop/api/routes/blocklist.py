@@ -23,6 +23,7 @@ from postloop.api.blocklist_models import (
     UnblockRequest,
 )
 from postloop.api.caller import Asking, Caller
+from postloop.api.examples import BLOCKED, CHECKED, UNBLOCKED, example
 from postloop.api.json_route import JsonRoute
 from postloop.api.openapi import WITH_KEY, errors
 from postloop.api.problems import Problem
@@ -53,7 +54,10 @@ AddressInPath = Annotated[
 
 
 @router.post(
-    "/check", summary="Which of these may be mailed", response_model=CheckAnswer, responses=errors(413)
+    "/check",
+    summary="Which of these may be mailed",
+    response_model=CheckAnswer,
+    responses={**errors(413, 415), **example(CHECKED)},
 )
 async def check(asked: CheckRequest, caller: Asking, api: Shared) -> Response:
     """Answer up to 1,000 pairs of sender domain and recipient, from memory."""
@@ -65,7 +69,11 @@ async def check(asked: CheckRequest, caller: Asking, api: Shared) -> Response:
     )
 
 
-@router.post("/unblock", summary="Lift a block", responses=errors(403, 404, 409, 413, 504))
+@router.post(
+    "/unblock",
+    summary="Lift a block",
+    responses={**errors(403, 404, 409, 413, 415, 504), **example(UNBLOCKED)},
+)
 async def unblock(asked: UnblockRequest, caller: Asking, api: Shared) -> Unblocked:
     """Lift a block: an account what its own mail caused, an operator any. Returns when it took effect."""
     recipient = _listed(api, asked.recipient)
@@ -97,7 +105,10 @@ async def unblock(asked: UnblockRequest, caller: Asking, api: Shared) -> Unblock
     summary="Why an address is blocked",
     response_model=Report,
     response_model_exclude_unset=True,
-    responses=errors(404),  # of a path that no route takes, as one with a line break
+    responses={
+        **errors(404),
+        **example(BLOCKED),
+    },  # 404 of a path that no route takes, as one with a line break
 )
 async def show(recipient: AddressInPath, caller: Asking, api: Shared) -> dict[str, Any]:
     """Return the blocks of an address in all scopes, their evidence, what to do, and the last changes.

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from postloop.adapters.clock import utc_now
 from postloop.adapters.record_producer import Record
 from postloop.api.caller import Asking, Caller
+from postloop.api.examples import ACCEPTED, example
 from postloop.api.json_route import require_plain
 from postloop.api.openapi import WITH_KEY, errors
 from postloop.api.problems import Problem
@@ -83,7 +84,7 @@ TypeInQuery = Annotated[
     "",
     status_code=202,
     summary="Hand events in",
-    responses=errors(403, 413),
+    responses={**errors(403, 413, 415), **example(ACCEPTED, status=202)},
     openapi_extra=_BODY,
 )
 async def hand_in(request: Request, caller: Asking, api: Shared, event_type: TypeInQuery = None) -> Accepted:
