@@ -2,7 +2,7 @@
 
 All keys are read again every REFRESH_S, so a revoked key ends within that and the time of one query. While ClickHouse
 is away the keys known last go on to count. A key that is not known is looked for at once, not more often than twice a
-second: it may have been made a moment ago.
+second: it may have been made a moment ago. Who asks with one waits LOOK_S at most.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from postloop.domain.api_key import ApiKey, id_of, refusal
 from postloop.settings import Settings
 
 REFRESH_S: Final = 3.0
+LOOK_S: Final = 10.0
 _SHORTEST_PAUSE_S: Final = 0.5
 _NOTE_USES_S: Final = 30.0
 log = get_logger("postloop.api")
@@ -74,9 +75,13 @@ class KeyRing:
         if key_id is None:
             return "malformed"
         if self._keys is None or key_id not in self._keys:
-            await self._look()
+            try:
+                # Where ClickHouse hangs, the reading under way and the one after it would be waited for: 24 s.
+                await asyncio.wait_for(self._look(), LOOK_S)
+            except TimeoutError:
+                raise _unreadable() from None
         if self._keys is None or (key_id not in self._keys and self._problem):
-            raise missing("clickhouse", "Keys cannot be read at the moment.")
+            raise _unreadable()
         known, now = self._keys.get(key_id), utc_now()
         reason = refusal(known, text, now=now)
         if reason is not None or known is None:
@@ -133,3 +138,7 @@ class KeyRing:
             await self._warehouse.try_ask(lambda client: ApiKeyStore(client, self._settings).note_uses(uses))
         except (UnavailableError, RefusedError, Problem):
             self._uses = {**uses, **self._uses}  # with the next ones
+
+
+def _unreadable() -> Problem:
+    return missing("clickhouse", "Keys cannot be read at the moment.")

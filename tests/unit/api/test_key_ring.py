@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from postloop.adapters.errors import UnavailableError
+from postloop.api import key_ring
 from postloop.api.key_ring import KeyRing
 from postloop.api.problems import Problem
 from postloop.api.warehouse import Warehouse
@@ -23,13 +24,14 @@ class Keys(Warehouse):
         self.kept: list[ApiKey] = []
         self.asked = 0
         self.is_away = False
+        self.hangs_s = 0.01
 
     async def try_ask(self, question: Callable[..., Any]) -> Any:
         self.asked += 1
         if self.is_away:
             raise UnavailableError("away")
         found = list(self.kept)
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(self.hangs_s)
         return found
 
     def make(self, number: int) -> NewKey:
@@ -80,6 +82,22 @@ async def test_known_keys_count_while_clickhouse_is_away_and_unknown_ones_are_no
         await ring.find(stranger(2).text)
     assert (refused.value.status_code, refused.value.more["missing"]) == (503, ["clickhouse"])
     assert isinstance(await ring.find(known.text), ApiKey)
+
+
+async def test_a_warehouse_that_hangs_keeps_an_unknown_key_waiting_no_longer_than_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(key_ring, "LOOK_S", 0.05)
+    keys = Keys()
+    ring = KeyRing(keys, Settings())
+    known = keys.make(1)
+    assert isinstance(await ring.find(known.text), ApiKey)
+    keys.hangs_s = 30
+    async with asyncio.timeout(5):
+        with pytest.raises(Problem) as refused:
+            await ring.find(stranger(2).text)
+        assert (refused.value.status_code, refused.value.more["missing"]) == (503, ["clickhouse"])
+        assert isinstance(await ring.find(known.text), ApiKey)
 
 
 async def test_what_is_no_key_asks_nobody() -> None:
