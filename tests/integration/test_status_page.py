@@ -5,14 +5,16 @@ Needs Chromium, so `make test` leaves it out; `make test-browser` and .ci/run ha
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 from postloop.adapters.blocklist_store import BlocklistWriter, LogRow
 from postloop.adapters.reputation_store import CurrentRow
@@ -105,6 +107,21 @@ def change(event_id: str, recipient: str) -> LogRow:
 
 
 @contextmanager
+def cut_off(browser: Browser, api: ApiServer, *, key: str = "") -> Iterator[Page]:
+    """Open the page in a browser that may complain, as of answers that are no success."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.goto(f"{api.url}/#key={key}" if key else api.url)
+    yield page
+    context.close()
+
+
+def away(route: Route) -> None:
+    document = {"status": 503, "code": "clickhouse_unavailable", "detail": "ClickHouse cannot be asked."}
+    route.fulfill(status=503, content_type="application/problem+json", body=json.dumps(document))
+
+
+@contextmanager
 def opened(
     browser: Browser, api: ApiServer, *, key: str = "", width: int = 1280, scheme: str = "light"
 ) -> Iterator[Page]:
@@ -177,6 +194,101 @@ def test_what_happens_appears_without_a_reload(browser: Browser, api: ApiServer,
         BlocklistWriter(database.connect()).write_log([change("c2", "just-now@example.org")])
         page.wait_for_selector("#changes >> text=just-now@example.org", timeout=15_000)
         assert page.evaluate("window.isStillHere")
+
+
+def test_what_is_not_known_is_a_dash_and_no_none(browser: Browser, api: ApiServer) -> None:
+    with opened(browser, api, key=api.make_key().text) as page:
+        row = page.locator("#domains tr", has_text="ok.example")
+        row.wait_for()
+        score, _, complaints, hard_bounces = (row.locator("td.number").nth(n) for n in range(4))
+        for cell in (score, hard_bounces):
+            assert cell.inner_text() == "–"
+            assert cell.locator("[title='not known']").get_attribute("aria-label") == "not known"
+        assert complaints.inner_text() == "1.20 %"
+        assert "none" not in row.inner_text()
+
+
+def test_no_word_of_a_change_is_broken_beside_a_long_address(browser: Browser, api: ApiServer) -> None:
+    with opened(browser, api, key=api.make_key().text) as page:
+        page.wait_for_selector("#changes tr")
+        lines = page.eval_on_selector_all(
+            "#changes td.whole > *", "all => all.map(e => e.getClientRects().length)"
+        )
+        assert len(lines) >= 4 and set(lines) <= {0, 1}
+
+
+def test_the_time_since_a_topic_was_heard_is_of_storing_where_a_sender_is_ahead(
+    browser: Browser, api: ApiServer, database: Database
+) -> None:
+    stored_at = datetime.now(UTC) - timedelta(minutes=20)
+    ahead = datetime.now(UTC) + timedelta(hours=20)
+    database.insert([event("complaint", ahead, stored_at=stored_at)], client=database.connect())
+    with opened(browser, api, key=api.make_key().text) as page:
+        row = page.locator("#topics tr", has_text="email.complaint")
+        row.wait_for()
+        assert row.locator("td.number").inner_text() in ("20 min ago", "21 min ago")
+
+
+def test_figures_that_cannot_be_read_any_more_are_said_to_be_old_until_they_are_not(
+    browser: Browser, api: ApiServer
+) -> None:
+    with cut_off(browser, api, key=api.make_key().text) as page:
+        page.wait_for_selector("#domains tr")
+        page.route("**/v1/status", away)
+        page.wait_for_selector("#notice:visible")
+        updated = page.inner_text("#updated")
+        said = page.inner_text("#notice")
+        assert re.fullmatch(r"ClickHouse cannot be asked\. Figures as of \d\d:\d\d UTC\.", said)
+        assert page.is_visible("#domains") and page.locator("#data.stale").count() == 1
+        assert page.evaluate(FAINT) == []
+        page.wait_for_timeout(6_000)
+        assert page.inner_text("#updated") == updated, "nothing was updated"
+        page.unroute("**/v1/status")
+        page.wait_for_selector("#notice", state="hidden")
+        assert page.locator("#data.stale").count() == 0
+
+
+def test_figures_that_are_waited_for_are_said_to_be_old(browser: Browser, api: ApiServer) -> None:
+    with cut_off(browser, api, key=api.make_key().text) as page:
+        page.wait_for_selector("#domains tr")
+        page.route("**/v1/status", lambda _: None)  # no answer at all
+        page.wait_for_selector("#notice:visible", timeout=15_000)
+        assert page.inner_text("#notice").startswith("The figures are waited for. Figures as of ")
+        assert page.locator("#data.stale").count() == 1
+        with page.expect_request("**/health", timeout=10_000):
+            pass  # the parts are told meanwhile
+
+
+@pytest.mark.parametrize("answer", [away, lambda _: None], ids=["refused", "silence"])
+def test_a_key_that_is_typed_in_while_nothing_can_be_read_is_answered_at_once(
+    browser: Browser, api: ApiServer, answer: Callable[[Route], None]
+) -> None:
+    with cut_off(browser, api) as page:
+        page.route("**/v1/status", answer)
+        page.fill("#key", api.make_key().text)
+        page.click("#key-form button")
+        page.wait_for_selector("#notice:visible", timeout=1_000)
+        assert not page.is_visible("#data")
+        if answer is away:
+            page.wait_for_selector("#notice >> text=ClickHouse cannot be asked.")
+        page.unroute("**/v1/status")
+        page.wait_for_selector("#domains tr", timeout=40_000)
+
+
+def test_a_key_that_cannot_be_sent_is_refused_in_a_sentence_and_not_kept(
+    browser: Browser, api: ApiServer
+) -> None:
+    with opened(browser, api) as page:
+        page.fill("#key", "plk_ключ")
+        page.click("#key-form button")
+        page.wait_for_selector("#key-problem:visible")
+        assert "no key" in page.inner_text("#key-problem")
+        assert page.is_visible("#key-form") and not page.is_visible("#forget")
+        assert page.evaluate("sessionStorage.length") == 0
+        page.evaluate("sessionStorage.setItem('postloop-key', 'plk_ключ')")
+        page.reload()
+        page.wait_for_selector("#parts li")
+        assert page.is_visible("#key-form")
 
 
 def test_an_accounts_key_is_told_that_it_is_not_enough(browser: Browser, api: ApiServer) -> None:
