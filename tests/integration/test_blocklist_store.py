@@ -521,6 +521,45 @@ def test_a_domain_is_owned_by_who_has_any_event_from_it(db: Database, reader: Bl
     db.insert([event("deferral", NOW - 20 * DAY, account_id="acme", sender_domain="a.example")])
     pairs: Iterable[tuple[str, str]] = [("acme", "a.example"), ("acme", "b.example"), ("zeta", "a.example")]
     assert [reader.owns_domain(*pair) for pair in pairs] == [True, False, False]
+    assert reader.owned("acme", ["a.example", "b.example"]) == {"a.example"}
+    assert reader.owned("acme", []) == frozenset()
+
+
+def test_an_account_sees_what_others_blocked_for_a_domain_that_it_sends_from(
+    db: Database, writer: BlocklistWriter, reader: BlocklistReader
+) -> None:
+    db.insert([event("delivered", NOW - DAY, account_id="acme", sender_domain="a.example")])
+    by_zeta: dict[str, Any] = {"reason": "complaint", "cause_account_ids": ("zeta",), "expires_at": None}
+    writer.write_entries(
+        [
+            entry_row(scope="a.example", **by_zeta),
+            entry_row(scope="b.example", **by_zeta),
+            entry_row(scope="c.example", **{**by_zeta, "cause_account_ids": ("acme",)}),
+        ]
+    )
+    seen = {entry["scope"]: entry for entry in reader.seen_by("acme", ANNA)}
+    assert seen.keys() == {"a.example", "c.example"}
+    assert (seen["a.example"]["reason"], seen["a.example"]["blocked_by_others"]) == ("", True)
+    assert (seen["c.example"]["reason"], seen["c.example"]["blocked_by_others"]) == ("complaint", False)
+    assert len(reader.seen_by("", ANNA)) == 3, "the platform sees all"
+
+
+def test_changes_of_one_millisecond_come_the_newest_first_too(
+    db: Database, writer: BlocklistWriter, reader: BlocklistReader
+) -> None:
+    """By their event ids they would come in either order."""
+    longer = NOW + 20 * DAY
+    for event_ids in (("a", "b", "c", "d"), ("d", "c", "b", "a")):
+        emptied(db)
+        changes = (("inserted", NOW), ("extended", NOW + DAY), ("extended", longer), ("expired", longer))
+        writer.write_log(
+            [
+                log_row(change, at=NOW, event_id=event_id, expires_at=expires_at)
+                for event_id, (change, expires_at) in zip(event_ids, changes, strict=True)
+            ]
+        )
+        found = [(row.change, row.expires_at) for row in reader.history(ANNA, 10)]
+        assert found == list(reversed(changes))
 
 
 def test_a_database_that_is_away_and_one_that_refuses_are_told_apart() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -20,11 +20,24 @@ _CAUSES: Final = {
 _UNBLOCK: Final = "postloop blocklist unblock"
 
 
-def seen_by(row: EntryRow, account: str) -> dict[str, Any] | None:
-    """Return an entry as an account may see it, or whole for the platform (no account).
+def others_domains(rows: Iterable[EntryRow], account: str) -> set[str]:
+    """Return the sender domains for which others' mail alone blocks: who sends from one may see that it is blocked."""
+    return {
+        row.scope
+        for row in rows
+        if row.scope != GLOBAL and row.is_active and account not in row.cause_account_ids
+    }
 
-    An account sees its own causes, and that an address is blocked by others as well, never whose: the reason and
-    the words of the server are shown only where its own mail caused the block.
+
+def seen_by(row: EntryRow, account: str, *, owned: Collection[str] = ()) -> dict[str, Any] | None:
+    """Return an entry as an account may see it, or whole for the platform (no account); None: it may not.
+
+    An account sees its own causes, and that an address is blocked by others as well, never whose: the reason is shown
+    only where its own mail is among the causes, the words of the server only where no other's is. What others blocked
+    for a sender domain exists only for those that send from it.
+
+    Args:
+        owned: Sender domains from which the account sends, of `others_domains` at least.
     """
     known: dict[str, Any] = {
         "scope": row.scope,
@@ -47,7 +60,7 @@ def seen_by(row: EntryRow, account: str) -> dict[str, Any] | None:
         return {**known, "cause_account_ids": list(row.cause_account_ids)}
     is_own = account in row.cause_account_ids
     others = row.is_active and (not is_own or len(row.cause_account_ids) > 1)
-    if not is_own and row.scope != GLOBAL:
+    if not is_own and row.scope != GLOBAL and row.scope not in owned:
         return None
     if not is_own:
         if not row.is_active:
@@ -116,7 +129,8 @@ def advice(entry: dict[str, Any], *, contact: str, account: str, unblock: str = 
     if entry["reason"] in ("complaint", "unsubscribe"):
         return f"send nothing; a new opt-in of the recipient (`postloop blocklist opt-in`) or {operator} ends it."
     if account and (entry["blocked_by_others"] or not entry["own_cause"]):
-        return f"wait for the end, or ask {operator}: only an operator lifts what another account caused."
+        begin = "wait for the end, or" if entry["expires_at"] else "send nothing, or"
+        return f"{begin} ask {operator}: only an operator lifts what another account caused."
     if entry["reason"] == "manual":
         return f"`{unblock}` ends it."
     return (

@@ -7,7 +7,7 @@ every write may be repeated, and every read says FINAL.
 # ruff: noqa: S608 - names in the queries are ours; what comes from outside is a parameter.
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import fields
 from datetime import datetime
 from typing import Any, Final, Unpack
@@ -15,6 +15,7 @@ from typing import Any, Final, Unpack
 from clickhouse_connect.driver.client import Client
 
 from postloop.adapters.blocklist_policy import recipient_hash
+from postloop.adapters.blocklist_report import others_domains, seen_by
 from postloop.adapters.blocklist_rows import (
     AlertRow,
     CommandRow,
@@ -57,6 +58,10 @@ _ARRAYS: Final = frozenset({"cause_account_ids", "source_event_ids"})
 _AFTER: Final = (
     "recipient_hash >= {hash:UInt64} "
     "AND (recipient_hash, scope, recipient) > ({hash:UInt64}, {scope:String}, {recipient:String})"
+)
+# Of the changes of one entry in one millisecond: it begins, lasts longer, ends.
+_LATER_OF_AN_INSTANT: Final = (
+    "indexOf(['inserted', 'extended', 'expired'], change) DESC, expires_at IS NULL DESC, expires_at DESC"
 )
 _CONDITIONS: Final = {
     "account": "has(e.cause_account_ids, {f_account:String})",
@@ -158,7 +163,7 @@ class BlocklistReader:
         query = (
             f"SELECT {', '.join(_HISTORY_NAMES)} FROM v_blocklist_history "
             "WHERE recipient = {recipient:String} "
-            "ORDER BY at DESC, inserted_at DESC, change = 'expired' DESC, event_id LIMIT {limit:UInt64}"
+            f"ORDER BY at DESC, inserted_at DESC, {_LATER_OF_AN_INSTANT}, event_id LIMIT {{limit:UInt64}}"
         )
         rows = self._rows(query, {"recipient": recipient, "limit": limit})
         return [HistoryRow(**_tupled(_HISTORY_NAMES, row)) for row in rows]
@@ -250,11 +255,29 @@ class BlocklistReader:
 
     def owns_domain(self, account_id: str, sender_domain: str) -> bool:
         """Return whether the account has any event from this sender domain, as far back as the hours reach."""
+        return bool(self.owned(account_id, [sender_domain]))
+
+    def owned(self, account_id: str, sender_domains: Collection[str]) -> frozenset[str]:
+        """Return those of some sender domains from which the account has any event, as far back as the hours reach."""
+        if not sender_domains:
+            return frozenset()
         query = (
-            f"SELECT sum(event_count) > 0 FROM {self._hours} WHERE `cube` = 'domain' "
-            "AND account_id = {account:String} AND sender_domain = {sender_domain:String}"
+            f"SELECT sender_domain FROM {self._hours} WHERE `cube` = 'domain' AND account_id = {{account:String}} "
+            "AND sender_domain IN {domains:Array(String)} GROUP BY sender_domain HAVING sum(event_count) > 0"
         )
-        return bool(self._rows(query, {"account": account_id, "sender_domain": sender_domain})[0][0])
+        said = {"account": account_id, "domains": sorted(sender_domains)}
+        return frozenset(domain for (domain,) in self._rows(query, said))
+
+    def seen_by(self, account_id: str, recipient: str) -> list[dict[str, Any]]:
+        """Return the entries of an address as an account may see them, or whole for the platform (no account).
+
+        Args:
+            recipient: In its published form.
+        """
+        rows = self.entry(None, recipient)
+        owned = self.owned(account_id, others_domains(rows, account_id)) if account_id else frozenset()
+        found = (seen_by(row, account_id, owned=owned) for row in rows)
+        return [entry for entry in found if entry is not None]
 
     def _active(self, wanted: EntryFilter) -> tuple[str, dict[str, Any]]:
         said = {f"f_{name}": value for name, value in wanted.items() if value is not None}

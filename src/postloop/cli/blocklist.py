@@ -57,9 +57,9 @@ def show(
     settings = settings_for(data_dir)
     with guarded():
         reader, recipient = reader_of(settings), listed_as(settings, address)
-        entries = [seen_by(row, account) for row in reader.entry(None, recipient)]
+        entries = reader.seen_by(account, recipient)
         changes = [] if account else reader.history(recipient, _HISTORY)
-    found = report(recipient, [entry for entry in entries if entry], changes, now=utc_now())
+    found = report(recipient, entries, changes, now=utc_now())
     if as_json:
         print_json(found)
     else:

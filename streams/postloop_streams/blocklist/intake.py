@@ -170,7 +170,7 @@ class Intake:
         if command.scope != GLOBAL and not is_scope(command.scope):
             return refusal(command.command_id, "invalid_scope", "scope is global or a sender domain")
         owns = False
-        if command.actor.kind == "account" and command.scope != GLOBAL and command.command != "unblock":
+        if command.actor.kind == "account" and command.scope != GLOBAL:
             try:
                 owns = await asyncio.to_thread(self._owns_domain, command.actor.id, command.scope)
             except (UnavailableError, RefusedError) as error:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -10,6 +11,7 @@ import pytest
 from tests.integration.api.conftest import CONTACT
 from tests.support.api import ApiServer
 from tests.support.blocklist import HARD, BlocklistStack, address, event
+from tests.support.database import event as stored
 from tests.support.processes import wait_until
 
 WITHIN_S = 5.0
@@ -135,6 +137,27 @@ def test_consent_is_not_taken_back_by_an_unblock(stack: BlocklistStack, api: Api
     assert (refused.status_code, refused.json()["code"]) == (403, "needs_opt_in")
     foreign = unblock(api.as_account("other"), recipient, scope="shop.example")
     assert foreign.status_code == 404, "another account's sender domain does not exist for it"
+    assert not report(api.as_account("other"), recipient)["blocked"]
+
+
+def test_who_sends_from_the_same_domain_learns_that_others_blocked_an_address_for_it(
+    stack: BlocklistStack, api: ApiServer
+) -> None:
+    recipient = address()
+    stack.database.insert(
+        [stored("delivered", datetime.now(UTC), account_id="neighbour", sender_domain="shop.example")]
+    )
+    stack.publish("complaint", [event(recipient, feedback_type="abuse")])
+    neighbour = api.as_account("neighbour")
+    wait_until(lambda: report(neighbour, recipient)["blocked"], timeout_s=20, what="it is blocked")
+    (entry,) = report(neighbour, recipient)["entries"]
+    assert (entry["scope"], entry["own_cause"], entry["blocked_by_others"]) == ("shop.example", False, True)
+    assert (entry["reason"], entry["source_event_ids"]) == ("", [])
+    assert CONTACT in entry["next_step"]
+    refused = unblock(neighbour, recipient, scope="shop.example")
+    assert (refused.status_code, refused.json()["code"]) == (403, "caused_by_another_account")
+    assert refused.json()["contact"] == CONTACT
+    assert not allowed(api.as_operator(), recipient)
 
 
 def test_many_pairs_are_answered_in_their_order_and_only_an_operator_hears_why(

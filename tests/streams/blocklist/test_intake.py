@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from postloop.adapters.blocklist_policy import RecipientKey
 from postloop.adapters.errors import UnavailableError
 from postloop.adapters.metrics import BlocklistMetrics
@@ -79,6 +81,34 @@ async def test_a_command_goes_to_the_owner_of_the_canonical_address() -> None:
     assert isinstance(order, Ordered)
     assert (order.recipient, order.scope, order.owns_domain) == ("anna@example.org", "shop.example", True)
     assert publisher.replies == []
+
+
+@pytest.mark.parametrize("name", ["block", "unblock", "opt_in"])
+async def test_a_command_for_a_sender_domain_says_whether_the_account_sends_from_it(name: str) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def owns(account: str, domain: str) -> bool:
+        asked.append((account, domain))
+        return True
+
+    publisher = Publisher()
+    assert await intake(publisher, owns=owns).commands([record(command(command=name))])
+
+    (order,) = publisher.signals
+    assert isinstance(order, Ordered)
+    assert order.owns_domain
+    assert asked == [("acme", "shop.example")]
+
+
+async def test_whose_domain_it_is_matters_neither_for_everybodys_blocks_nor_for_operators() -> None:
+    def never(account: str, domain: str) -> bool:
+        raise AssertionError("nobody has to know")
+
+    operator = {"kind": "operator", "id": "eve"}
+    commands = [command(command="unblock", scope="global"), command(command="unblock", actor=operator)]
+    publisher = Publisher()
+    assert await intake(publisher, owns=never).commands([record(value) for value in commands])
+    assert len(publisher.signals) == 2
 
 
 async def test_a_command_without_an_id_that_cannot_be_read_is_a_dead_letter() -> None:

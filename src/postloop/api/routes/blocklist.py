@@ -10,8 +10,8 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from postloop.adapters.blocklist_policy import RecipientKey
-from postloop.adapters.blocklist_report import advice, explanation, headline, report, seen_by
-from postloop.adapters.blocklist_rows import EntryRow, HistoryRow
+from postloop.adapters.blocklist_report import advice, explanation, headline, report
+from postloop.adapters.blocklist_rows import HistoryRow
 from postloop.adapters.blocklist_store import BlocklistReader
 from postloop.adapters.clock import utc_now
 from postloop.api.blocklist_models import (
@@ -117,11 +117,10 @@ async def show(recipient: AddressInPath, caller: Asking, api: Shared) -> dict[st
     """
     listed, account = _listed(api, recipient), caller.account_id or ""
 
-    def asked(reader: BlocklistReader) -> tuple[list[EntryRow], list[HistoryRow]]:
-        return reader.entry(None, listed), [] if account else reader.history(listed, _HISTORY)
+    def asked(reader: BlocklistReader) -> tuple[list[dict[str, Any]], list[HistoryRow]]:
+        return reader.seen_by(account, listed), [] if account else reader.history(listed, _HISTORY)
 
-    rows, changes = await api.warehouse.ask(lambda client: asked(BlocklistReader(client, api.settings)))
-    entries = [entry for entry in (seen_by(row, account) for row in rows) if entry is not None]
+    entries, changes = await api.warehouse.ask(lambda client: asked(BlocklistReader(client, api.settings)))
     found = report(listed, entries, changes, now=utc_now())
     found["entries"] = [_explained(entry, api, account) for entry in found["entries"]]
     return found

@@ -116,12 +116,15 @@ def _release(entry: Entry, order: Ordered, policy: Policy, cause: ReleaseCause, 
 
 
 def _withdraw(entry: Entry, order: Ordered, policy: Policy, *, now_ms: int) -> _Result:
-    """An account takes back what its own mail caused; the block stands while another's cause is left."""
+    """An account takes back what its own mail caused; the block stands while another's cause is left.
+
+    A block for a sender domain that others caused does not exist for an account that sends nothing from there.
+    """
     block = standing(entry, policy, now_ms=now_ms)
     after = replace(entry, withdrawals=_withdrawn(entry, order))
-    if order.scope != GLOBAL and _has_consent_cause(entry):
-        if not _is_cause(entry, order):
-            return _not_found(after, order)
+    if order.scope != GLOBAL and not (order.owns_domain or _is_cause(entry, order)):
+        return _not_found(after, order)
+    if _has_own_consent_cause(entry, order):
         text = "The recipient complained or unsubscribed: only a new opt-in or an operator ends this."
         return _refused(after, order, "needs_opt_in", text, policy)
     if block is None:
@@ -141,8 +144,11 @@ def _withdrawn(entry: Entry, order: Ordered) -> tuple[tuple[str, int], ...]:
     return tuple(sorted(marks.items()))
 
 
-def _has_consent_cause(entry: Entry) -> bool:
-    return any(e.kind in ("complaint", "unsubscribe") for e in entry.evidence)
+def _has_own_consent_cause(entry: Entry, order: Ordered) -> bool:
+    """Return whether the account's own mail was complained about; of another's it is not told."""
+    return any(
+        e.kind in ("complaint", "unsubscribe") and e.account_id == order.actor_id for e in entry.evidence
+    )
 
 
 def _is_cause(entry: Entry, order: Ordered) -> bool:

@@ -263,6 +263,39 @@ def test_only_an_operator_or_an_opt_in_ends_a_complaint() -> None:
 
 
 @pytest.mark.parametrize(
+    ("caused", "owns", "word"),
+    [
+        pytest.param([complaint(days(1), "b")], True, "refused:caused_by_another_account", id="own domain"),
+        pytest.param([complaint(days(1), "b")], False, "not_found:not_blocked", id="foreign domain"),
+        pytest.param(
+            [order("block", days(1), scope=DOMAIN)], True, "refused:caused_by_another_account", id="hand"
+        ),
+        pytest.param(
+            [order("block", days(1), scope=DOMAIN)], False, "not_found:not_blocked", id="hand, foreign"
+        ),
+        pytest.param(
+            [complaint(days(2), "b"), order("block", days(1), scope=DOMAIN, actor="account:a", owns=True)],
+            True,
+            "refused:caused_by_another_account",
+            id="what the other's recipient said is not told",
+        ),
+        pytest.param(
+            [complaint(days(2), "a"), complaint(days(1), "b")], True, "refused:needs_opt_in", id="both"
+        ),
+        pytest.param([], True, "not_found:not_blocked", id="nothing"),
+    ],
+)
+def test_a_block_of_a_sender_domain_is_told_to_who_sends_from_it_and_lifted_by_whose_it_is(
+    caused: list[Signal], owns: bool, word: str
+) -> None:
+    asked = order("unblock", scope=DOMAIN, actor="account:a", owns=owns)
+    entry, changes = play([*caused, asked])
+    assert _word(changes[-1]) == word
+    assert entry is not None
+    assert (entry.told is not None) is bool(caused), "it stands"
+
+
+@pytest.mark.parametrize(
     ("signal", "word"),
     [
         pytest.param(order("block", actor="account:a"), "refused:operators_only", id="global by an account"),
