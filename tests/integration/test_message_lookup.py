@@ -14,8 +14,8 @@ import pytest
 
 from postloop.adapters.blocklist_policy import recipient_hash
 from postloop.adapters.blocklist_store import BlocklistWriter, EntryRow
-from postloop.adapters.message_lookup import MAX_RECIPIENTS, Asker, MessageLookup
-from postloop.adapters.message_reader import MAX_EVENTS
+from postloop.adapters.message_lookup import MAX_MESSAGES, MAX_RECIPIENTS, Asker, MessageLookup
+from postloop.adapters.message_reader import MAX_OF_KIND
 from postloop.domain.errors import DataError
 from tests.support.command_line import run_postloop
 from tests.support.database import Database, event, migrated_database, recently
@@ -164,12 +164,87 @@ def test_any_text_is_asked_for_as_it_is(lookup: MessageLookup, database: Databas
 
 def test_an_answer_is_bounded_and_says_so(database: Database, lookup: MessageLookup) -> None:
     many = [event("accepted", AT, **of("to all", f"r{n}@example.org")) for n in range(MAX_RECIPIENTS + 1)]
-    loop = [event("deferral", AT, **of("loop", "loop@example.org")) for _ in range(MAX_EVENTS + 1)]
+    loop = [event("deferral", AT, **of("loop", "loop@example.org")) for _ in range(2_000)]
     database.insert([*many, *loop])
-    for message_id, copies in (("to all", MAX_RECIPIENTS), ("loop", 1)):
+    for message_id, copies, events in (("to all", MAX_RECIPIENTS, 1), ("loop", 1, MAX_OF_KIND)):
         found = lookup.show(message_id, ACME)
         assert found is not None
         assert (len(found.recipients), found.is_complete) == (copies, False)
+        assert {len(copy.timeline) for copy in found.recipients} == {events}
+
+
+def test_a_page_of_messages_that_were_opened_often_lacks_nothing(
+    database: Database, lookup: MessageLookup
+) -> None:
+    """14 events each: send, delivery and 12 opens; stored topic by topic."""
+    recipient, names = "often@example.org", [f"often-{n}" for n in range(MAX_MESSAGES)]
+    for outcome, count in (("human", 12), ("accepted", 1), ("delivered", 1)):
+        later = {"accepted": 0, "delivered": 2}.get(outcome, 60)
+        rows = [
+            event(outcome, AT + timedelta(seconds=later + place), **of(name, recipient))
+            for name in names
+            for place in range(count)
+        ]
+        database.insert(rows)
+    page = lookup.sent_to(recipient, ACME, limit=MAX_MESSAGES)
+    assert len(page.messages) == MAX_MESSAGES
+    assert {len(message.timeline) for message in page.messages} == {14}
+    assert {(message.verdict, *message.reactions) for message in page.messages} == {
+        ("delivered", "human_open")
+    }
+    assert page.is_complete and all(message.is_complete for message in page.messages)
+
+
+def test_what_is_cut_changes_no_verdict_and_is_said_where_it_was(
+    database: Database, lookup: MessageLookup
+) -> None:
+    """Machines open a message more often than an answer holds; it bounced last, and topics are stored in any order."""
+    recipient = "proxy@example.org"
+    opened = [
+        event("machine", AT + timedelta(seconds=10 + n), **of(f"proxied-{copy}", recipient))
+        for copy in range(60)
+        for n in range(MAX_OF_KIND + 50)
+    ]
+    others = [
+        row
+        for copy in range(60)
+        for row in (
+            event("accepted", AT, **of(f"proxied-{copy}", recipient)),
+            event("delivered", AT + timedelta(seconds=1), **of(f"proxied-{copy}", recipient)),
+            event("human", AT + timedelta(hours=2), **of(f"proxied-{copy}", recipient)),
+            event("hard_bounce", AT + timedelta(hours=3), **of(f"proxied-{copy}", recipient), **GONE),
+        )
+    ]
+    database.insert([*opened, *others, event("accepted", AT, **of("short", recipient))])
+    page = lookup.sent_to(recipient, ACME, limit=MAX_MESSAGES)
+    told = {message.message_id: message for message in page.messages}
+    short = told.pop("short")
+    assert (len(told), page.is_complete, short.is_complete) == (60, False, True)
+    for message in told.values():
+        assert (message.verdict, message.is_complete) == ("bounced_hard", False)
+        assert message.reactions == ["machine_open", "human_open"]
+        assert [item.outcome for item in message.timeline].count("open") <= MAX_OF_KIND + 1
+
+
+def test_messages_of_other_accounts_with_the_same_ids_take_no_place_on_a_page(
+    database: Database, lookup: MessageLookup
+) -> None:
+    recipient = "shared@example.org"
+    newest = event("accepted", AT + timedelta(minutes=1), account_id="zeta", **of("same", recipient))
+    database.insert([event("accepted", AT, **of("same", recipient)), newest])
+    page = lookup.sent_to(recipient, OPERATOR, limit=1)
+    assert [message.account_id for message in page.messages] == ["zeta"]
+    assert page.next_cursor is not None
+
+
+def test_an_operator_who_names_an_account_is_told_as_an_operator(lookup: MessageLookup) -> None:
+    asker = Asker(now=NOW, account_id="other", is_operator=True)
+    for found in (lookup.show("m1", asker), lookup.show("m1", OPERATOR, recipient=ANNA)):
+        assert found is not None
+        [copy] = [copy for copy in found.recipients if copy.account_id == "other"]
+        [entry] = copy.blocked
+        assert (entry.reason, entry.has_other_causes) == ("user_unknown", False)
+        assert any("postloop blocklist unblock" in step.text for step in copy.next_steps)
 
 
 def run(database: Database, directory: Path, *arguments: str) -> CompletedProcess[str]:
@@ -196,6 +271,19 @@ def test_the_command_line_lists_messages_as_json_lines(database: Database, tmp_p
     assert run(database, tmp_path, "list", "--recipient", ANNA, "--limit", "1").stderr.startswith(
         "the first 1;"
     )
+
+
+def test_a_list_that_ends_with_its_limit_has_no_more(database: Database, tmp_path: Path) -> None:
+    for limit, said in ((2, ""), (1, "the first 1; --limit shows more\n")):
+        listed = run(
+            database, tmp_path, "list", "--recipient", ANNA, "--account", "acme", "--limit", str(limit)
+        )
+        assert (listed.returncode, listed.stderr) == (0, said)
+
+
+def test_an_empty_id_is_wrong_usage(database: Database, tmp_path: Path) -> None:
+    done = run(database, tmp_path, "show", "")
+    assert (done.returncode, done.stdout) == (2, "")
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,12 @@ from clickhouse_connect.driver.client import Client
 
 from postloop.adapters.blocklist_policy import RecipientKey
 from postloop.adapters.blocklist_store import BlocklistReader, EntryRow
-from postloop.adapters.message_reader import MAX_EVENTS, MessagePlace, MessageReader
+from postloop.adapters.message_reader import MessageCopy, MessagePlace, MessageReader
 from postloop.contracts.address import canonical_recipient
 from postloop.contracts.cursor import cursor_of, place_of
 from postloop.contracts.message import MessageAnswerV1, MessagePageV1, MessageV1, message_answer
 from postloop.domain.blocklist import GLOBAL
-from postloop.domain.message import Blocked, MessageEvent, report
+from postloop.domain.message import Blocked, Channel, report
 from postloop.domain.wording import DEFAULT_LANGUAGE
 from postloop.settings import Settings
 
@@ -28,11 +28,24 @@ MAX_MESSAGES: Final = 200
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asker:
-    """Who asks, when, and in which language to answer; without an account it is the operator."""
+    """Who asks, when, and how to answer.
+
+    Attributes:
+        account_id: Only its messages; None: everybody's, which only an operator can ask for.
+        is_operator: Tell an operator's view of the messages of one account: why others block, and who lifts that.
+        channel: Over which what is to be done next is done.
+    """
 
     now: datetime
     account_id: str | None = None
+    is_operator: bool = False
     lang: str = DEFAULT_LANGUAGE
+    channel: Channel = "command_line"
+
+    @property
+    def told_as(self) -> str | None:
+        """The account that is told what it may know; None: an operator, who may know everything."""
+        return None if self.is_operator else self.account_id
 
 
 class MessageLookup:
@@ -57,14 +70,16 @@ class MessageLookup:
             recipient: Only this one, in any spelling.
         """
         wanted = None if recipient is None else canonical_recipient(recipient).canonical
-        events = self._messages.events(message_id, account_id=asker.account_id, recipient=wanted)
-        if not events:
+        copies = self._messages.copies(
+            message_id, account_id=asker.account_id, recipient=wanted, limit=MAX_RECIPIENTS + 1
+        )
+        if not copies:
             return None
-        copies = _copies(events)
+        recipients = self._answers(copies[:MAX_RECIPIENTS], asker)
         return MessageAnswerV1(
             message_id=message_id,
-            recipients=self._answers(copies[:MAX_RECIPIENTS], asker),
-            is_complete=len(copies) <= MAX_RECIPIENTS and len(events) < MAX_EVENTS,
+            recipients=recipients,
+            is_complete=len(copies) <= MAX_RECIPIENTS and all(copy.is_complete for copy in recipients),
         )
 
     def sent_to(
@@ -87,36 +102,28 @@ class MessageLookup:
         own = asker.account_id
         found = self._messages.places(canonical, account_id=own, limit=size + 1, after=after)
         places = found[:size]
-        events = self._messages.events_at(canonical, places, account_id=own)
+        copies = self._messages.copies_at(canonical, places, account_id=own)
         order = {place[1:]: number for number, place in enumerate(places)}
-        wanted = [copy for copy in _copies(events) if (copy[0].account_id, copy[0].message_id) in order]
-        wanted.sort(key=lambda copy: order[copy[0].account_id, copy[0].message_id])
+        copies.sort(key=lambda copy: order[copy.events[0].account_id, copy.events[0].message_id])
+        messages = self._answers(copies, asker)
         return MessagePageV1(
             recipient=canonical,
-            messages=self._answers(wanted, asker),
+            messages=messages,
+            is_complete=all(message.is_complete for message in messages),
             next_cursor=cursor_of(places[-1]) if len(found) > size else None,
         )
 
-    def _answers(self, copies: Iterable[list[MessageEvent]], asker: Asker) -> list[MessageV1]:
+    def _answers(self, copies: Iterable[MessageCopy], asker: Asker) -> list[MessageV1]:
         entries: dict[str, list[EntryRow]] = {}
         answers = []
-        for events in copies:
+        for events, is_complete in copies:
             recipient = events[0].recipient
             if recipient not in entries:
                 entries[recipient] = self._blocklist.entry(None, self._listed_as(recipient))
             blocked = _blocking(entries[recipient], events[0].sender_domain, asker)
-            answers.append(
-                message_answer(report(events, now=asker.now, blocked=blocked, lang=asker.lang), blocked)
-            )
+            found = report(events, now=asker.now, blocked=blocked, lang=asker.lang, channel=asker.channel)
+            answers.append(message_answer(found, blocked, is_complete=is_complete))
         return answers
-
-
-def _copies(events: Iterable[MessageEvent]) -> list[list[MessageEvent]]:
-    """Return the events of each message to one recipient, sorted by account, message and recipient."""
-    copies: dict[tuple[str, str, str], list[MessageEvent]] = {}
-    for event in events:
-        copies.setdefault((event.account_id, event.message_id, event.recipient), []).append(event)
-    return [copies[key] for key in sorted(copies)]
 
 
 def _blocking(entries: Iterable[EntryRow], sender_domain: str, asker: Asker) -> list[Blocked]:
@@ -124,10 +131,9 @@ def _blocking(entries: Iterable[EntryRow], sender_domain: str, asker: Asker) -> 
     return [
         Blocked(
             scope=row.scope,
-            reason=row.reason if asker.account_id in (None, *row.cause_account_ids) else "",
+            reason=row.reason if asker.told_as in (None, *row.cause_account_ids) else "",
             expires_at=row.expires_at,
-            has_other_causes=asker.account_id is not None
-            and bool({*row.cause_account_ids} - {asker.account_id}),
+            has_other_causes=asker.told_as is not None and bool({*row.cause_account_ids} - {asker.told_as}),
         )
         for row in entries
         if row.scope in (GLOBAL, sender_domain)

@@ -17,17 +17,33 @@ from postloop.adapters.migrations import layout_of
 from postloop.domain.message import MessageEvent
 from postloop.settings import Settings
 
-MAX_EVENTS: Final = 2_000
-"""Events of one answer: a message has about five, so what has more is a test or a loop."""
+MAX_EVENTS: Final = 5_000
+"""Events of one answer: a message has about five, 200 of them with 12 opens each have 2,800."""
+MAX_OF_KIND: Final = 50
+"""Events of one kind of a message to one recipient; what has more is a test, a loop, or opened by machines."""
 _NAMES: Final = tuple(field.name for field in fields(MessageEvent))
 # A look-up takes milliseconds: what takes so long would only be asked for again. Little is read, so more threads cost
 # more than they gain.
 _LIMITS: Final = {"max_execution_time": 10, "max_threads": 1}
-# Of the copies of an event the first one in the log stands; a repair removes the others.
-_ONCE: Final = (
-    "ORDER BY topic_id, `partition`, `offset`, `index` "
-    "LIMIT 1 BY account_id, event_type, event_id LIMIT {limit:UInt32}"
+_COPY: Final = "account_id, message_id, recipient"
+# Of the copies of an event the first one in the log stands; a repair removes the others. Then the kinds take turns:
+# whatever is left out, a verdict still has the newest of each final event, deferral and reaction, and the first of the
+# sends and opens, and opens, which may be any number, come last.
+_CHOSEN: Final = """
+SELECT {names}, copy_count FROM (
+    SELECT *, count() OVER (PARTITION BY {copy}) AS copy_count, dense_rank() OVER (ORDER BY {copy}) AS copy_place,
+        row_number() OVER (
+            PARTITION BY {copy}, outcome, open_kind
+            ORDER BY if(outcome IN ('accepted', 'open'), 1, -1) * toUnixTimestamp64Milli(occurred_at), event_id
+        ) AS nth
+    FROM (
+        SELECT {names} FROM {events} WHERE {conditions}
+        ORDER BY topic_id, `partition`, `offset`, `index` LIMIT 1 BY account_id, event_type, event_id
+    )
 )
+WHERE nth <= {{of_kind:UInt32}} AND copy_place <= {{copies:UInt32}}
+ORDER BY nth, outcome = 'open', {copy} LIMIT {{limit:UInt32}}
+"""
 
 
 class MessagePlace(NamedTuple):
@@ -36,6 +52,18 @@ class MessagePlace(NamedTuple):
     first_ms: int
     account_id: str
     message_id: str
+
+
+class MessageCopy(NamedTuple):
+    """What is known of a message to one recipient.
+
+    Attributes:
+        events: Each once, in no order; at least one of each kind (outcome, and who opened it).
+        is_complete: These are all. Where they are not, the newest final event is among them.
+    """
+
+    events: list[MessageEvent]
+    is_complete: bool
 
 
 _NEWEST: Final = MessagePlace(2**62, "", "")
@@ -56,21 +84,22 @@ class MessageReader:
         self._where = f"ClickHouse at {settings.clickhouse_url}"
         self._events = layout_of(settings).readable("events")
 
-    def events(
-        self, message_id: str, *, account_id: str | None = None, recipient: str | None = None
-    ) -> list[MessageEvent]:
-        """Return the events of a message, each once, at most MAX_EVENTS.
+    def copies(
+        self, message_id: str, *, account_id: str | None = None, recipient: str | None = None, limit: int
+    ) -> list[MessageCopy]:
+        """Return what is known of a message, for each account and recipient, in this order.
 
         Args:
             message_id: As the sender gave it.
             account_id: Only its message; None: of every account that has one of this id.
             recipient: In canonical form; None: everybody it was sent to.
+            limit: How many accounts and recipients at most, up to a few hundred: of so many none is left out.
         """
         given = {"account_id": account_id, "recipient": recipient}
         said = {name: value for name, value in given.items() if value is not None}
         conditions = [f"{name} = {{{name}:String}}" for name in said]
         return self._found(
-            ["message_id = {message_id:String}", *conditions], {"message_id": message_id, **said}
+            ["message_id = {message_id:String}", *conditions], {"message_id": message_id, **said}, limit=limit
         )
 
     def places(
@@ -97,10 +126,10 @@ class MessageReader:
             for row in self._rows(query, {"recipient": recipient, "limit": limit, **place, **said})
         ]
 
-    def events_at(
+    def copies_at(
         self, recipient: str, places: Sequence[MessagePlace], *, account_id: str | None = None
-    ) -> list[MessageEvent]:
-        """Return the events of messages to a recipient, each once, at most MAX_EVENTS.
+    ) -> list[MessageCopy]:
+        """Return what is known of messages to a recipient, by account and message id.
 
         Args:
             recipient: In canonical form.
@@ -110,14 +139,30 @@ class MessageReader:
         if not places:
             return []
         own, said = _of_account(account_id)
-        condition = f"recipient = {{recipient:String}} AND message_id IN {{ids:Array(String)}}{own}"
-        ids = sorted({place.message_id for place in places})
-        return self._found([condition], {"recipient": recipient, "ids": ids, **said})
+        # The ids once more by themselves: they are what the index finds.
+        condition = (
+            f"recipient = {{recipient:String}} AND message_id IN {{ids:Array(String)}}{own} AND "
+            "has(arrayZip({accounts:Array(String)}, {ids:Array(String)}), (toString(account_id), message_id))"
+        )
+        lists = {
+            "accounts": [place.account_id for place in places],
+            "ids": [place.message_id for place in places],
+        }
+        return self._found([condition], {"recipient": recipient, **lists, **said}, limit=len(places))
 
-    def _found(self, conditions: Sequence[str], said: dict[str, Any]) -> list[MessageEvent]:
-        query = f"SELECT {', '.join(_NAMES)} FROM {self._events} WHERE {' AND '.join(conditions)} {_ONCE}"
-        rows = self._rows(query, {**said, "limit": MAX_EVENTS})
-        return [MessageEvent(**dict(zip(_NAMES, row, strict=True))) for row in rows]
+    def _found(self, conditions: Sequence[str], said: dict[str, Any], *, limit: int) -> list[MessageCopy]:
+        query = _CHOSEN.format(
+            names=", ".join(_NAMES), copy=_COPY, events=self._events, conditions=" AND ".join(conditions)
+        )
+        rows = self._rows(query, {**said, "of_kind": MAX_OF_KIND, "copies": limit, "limit": MAX_EVENTS})
+        events: dict[tuple[str, str, str], list[MessageEvent]] = {}
+        counts: dict[tuple[str, str, str], int] = {}
+        for *values, count in rows:
+            event = MessageEvent(**dict(zip(_NAMES, values, strict=True)))
+            copy = event.account_id, event.message_id, event.recipient
+            events.setdefault(copy, []).append(event)
+            counts[copy] = count
+        return [MessageCopy(events[copy], len(events[copy]) == counts[copy]) for copy in sorted(events)]
 
     def _rows(self, query: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
         return rows_of(self._client, query, parameters, where=self._where, **_LIMITS)

@@ -36,8 +36,7 @@ _MESSAGE: Final[Example] = {
         {
             "text": "The address is blocked for every sender until 2026-01-16 12:00 UTC: mail "
             "to it is not sent. The recipient's mailbox does not exist. Lift the "
-            "block only if the address is surely right (`postloop blocklist "
-            "unblock`).",
+            "block only if the address is surely right (`POST /v1/blocklist/unblock`).",
             "checks": [],
         },
         {
@@ -97,13 +96,19 @@ _MESSAGE: Final[Example] = {
         "https://support.google.com/a/answer/3726730",
         "https://www.iana.org/assignments/smtp-enhanced-status-codes/",
     ],
+    "is_complete": True,
 }
 MESSAGE: Final[Example] = {
     "message_id": _MESSAGE["message_id"],
     "recipients": [_MESSAGE],
     "is_complete": True,
 }
-MESSAGES: Final[Example] = {"recipient": _MESSAGE["recipient"], "messages": [_MESSAGE], "next_cursor": None}
+MESSAGES: Final[Example] = {
+    "recipient": _MESSAGE["recipient"],
+    "messages": [_MESSAGE],
+    "is_complete": True,
+    "next_cursor": None,
+}
 _SUMMARY: Final[Example] = {
     "account_id": "acme",
     "sender_domain": "shop.example",

@@ -12,7 +12,7 @@ from postloop.adapters.clock import utc_now
 from postloop.adapters.message_lookup import MAX_MESSAGES, Asker, MessageLookup
 from postloop.cli import message_page as page
 from postloop.cli.common import AsJson, DataDir, Exit, err, guarded, out, print_json, settings_for, stop
-from postloop.contracts.message import MessageV1
+from postloop.contracts.message import MessagePageV1, MessageV1
 from postloop.domain import diagnosis
 
 _WIDTH: Final = 100
@@ -45,6 +45,8 @@ def show(
     Example: [bold]postloop message show 7c41@shop.example --account acme[/]
     """
     _check_language(lang)
+    if not message_id:
+        raise stop("MESSAGE_ID must not be empty", Exit.USAGE)
     settings = settings_for(data_dir)
     with guarded():
         lookup = MessageLookup(connect(settings), settings)
@@ -57,7 +59,9 @@ def show(
     for number, copy in enumerate(found.recipients):
         for line in page.message_lines(copy, lang=lang, width=min(out.width, _WIDTH), is_first=not number):
             out.print(line)
-    if not found.is_complete:
+    if not all(copy.is_complete for copy in found.recipients):
+        err.print("there are more events than one answer holds; those that decide are shown")
+    elif not found.is_complete:
         err.print("there is more than one answer holds: --recipient shows what was sent to one address")
 
 
@@ -78,34 +82,40 @@ def list_messages(
     """
     _check_language(lang)
     settings = settings_for(data_dir)
-    count = 0
+    count, is_cut = 0, False
     with guarded():
         lookup = MessageLookup(connect(settings), settings)
-        for found in _messages(lookup, recipient, _asker(account, lang), limit):
-            count += 1
-            if as_json:
-                print_json(found.model_dump(mode="json"))
-                continue
-            for line in page.list_lines(found, width=min(out.width, _WIDTH)):
-                out.print(line)
+        for found in _pages(lookup, recipient, _asker(account, lang), limit):
+            count += len(found.messages)
+            for one in found.messages:
+                _print_in_list(one, as_json=as_json)
+            is_cut = count >= limit and found.next_cursor is not None
     if not count:
         raise stop(f"no message to {recipient} is known{_of(account)}", Exit.NO)
-    if count == limit:
+    if is_cut:
         err.print(f"the first {limit}; --limit shows more")
 
 
-def _messages(lookup: MessageLookup, recipient: str, asker: Asker, limit: int) -> Iterator[MessageV1]:
+def _print_in_list(found: MessageV1, *, as_json: bool) -> None:
+    if as_json:
+        print_json(found.model_dump(mode="json"))
+        return
+    for line in page.list_lines(found, width=min(out.width, _WIDTH)):
+        out.print(line)
+
+
+def _pages(lookup: MessageLookup, recipient: str, asker: Asker, limit: int) -> Iterator[MessagePageV1]:
     cursor = None
     while limit > 0:
         found = lookup.sent_to(recipient, asker, limit=min(limit, MAX_MESSAGES), cursor=cursor)
-        yield from found.messages
+        yield found
         cursor, limit = found.next_cursor, limit - len(found.messages)
         if cursor is None:
             return
 
 
 def _asker(account: str | None, lang: str) -> Asker:
-    return Asker(now=utc_now(), account_id=account, lang=lang)
+    return Asker(now=utc_now(), account_id=account, is_operator=True, lang=lang)
 
 
 def _check_language(lang: str) -> None:

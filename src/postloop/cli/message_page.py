@@ -101,8 +101,9 @@ def _step(number: int, step: StepV1, width: int) -> Iterator[Text]:
 
 def _event(event: TimelineEventV1, lang: str, width: int) -> Iterator[Text]:
     since_s = max(event.since_sent_s or 0, 0)
-    span = f"+{duration_text(since_s, lang)}" if since_s else ""
+    span = f" +{duration_text(since_s, lang)}" if since_s else ""
     indent = " " * (_TIME_CHARS + _SPAN_CHARS)
+    # A span that is wider than its column pushes the text on; it never touches the time.
     yield from wrapped(event.text, width, first=f"{_time(event.at)}{span:>{_SPAN_CHARS - 2}}  ", rest=indent)
     if event.said:
         yield from wrapped(event.said, width, first=indent, rest=indent, style="dim")

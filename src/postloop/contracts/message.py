@@ -82,6 +82,9 @@ class MessageV1(_Answer):
     blocked: list[BlockedV1]
     timeline: list[TimelineEventV1]
     sources: list[str]
+    is_complete: bool = Field(
+        description="false: it has more events than `timeline` tells; those that decide are among them"
+    )
 
 
 class MessageAnswerV1(_Answer):
@@ -97,11 +100,18 @@ class MessagePageV1(_Answer):
 
     recipient: str
     messages: list[MessageV1]
+    is_complete: bool = Field(
+        description="false: a message has more events than are told; its own says which"
+    )
     next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null: there is none")
 
 
-def message_answer(found: Report, blocked: Sequence[Blocked]) -> MessageV1:
-    """Return what is told of a message to one recipient."""
+def message_answer(found: Report, blocked: Sequence[Blocked], *, is_complete: bool = True) -> MessageV1:
+    """Return what is told of a message to one recipient.
+
+    Args:
+        is_complete: The report was made of all of its events.
+    """
     verdict, first = found.verdict, found.verdict.events[0]
     return MessageV1(
         message_id=first.message_id,
@@ -136,6 +146,7 @@ def message_answer(found: Report, blocked: Sequence[Blocked]) -> MessageV1:
         ],
         timeline=[_event(item, found) for item in found.timeline],
         sources=list(found.sources),
+        is_complete=is_complete,
     )
 
 

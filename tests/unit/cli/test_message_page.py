@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from postloop.cli.message_page import list_lines, message_lines
 from postloop.contracts.message import MessageV1, message_answer
 from postloop.domain.message import Blocked, MessageEvent, report
+from postloop.domain.message.texts import duration_text
 from tests.unit.domain.message.mail import any_events, any_moment, at, event
 
 BLOCKED = Blocked(scope="global", reason="user_unknown", expires_at=at(14 * 86_400))
@@ -72,6 +73,19 @@ def test_a_bounce_reads_as_a_support_agent_needs_it() -> None:
         "Hand to support: the message_id, the time with its time zone, and the code 550",
         "5.1.1.",
     ]
+
+
+@pytest.mark.parametrize("lang", ["en", "id"])
+@pytest.mark.parametrize("seconds", [1, 100, 3_599, 86_399, 6 * 86_400 + 23 * 3_600])
+def test_a_time_and_the_span_since_the_sending_do_not_touch(seconds: int, lang: str) -> None:
+    found = answer([event("accepted"), event("delivered", seconds)], at(10**6), lang)
+    line = next(
+        line.plain
+        for line in message_lines(found, lang=lang, width=80)
+        if line.plain.startswith(f"{at(seconds):%Y-%m-%d %H:%M:%S}") and "+" in line.plain
+    )
+    assert line[19:].startswith(" ")
+    assert line.split("+")[1].startswith(duration_text(seconds, lang) + "  ")
 
 
 @pytest.mark.parametrize("said", ["550 \x1b[2Jgone", "550 a\x07b\rc", "550 \x9b31m"])

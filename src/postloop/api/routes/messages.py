@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query
 
 from postloop.adapters.clock import utc_now
 from postloop.adapters.message_lookup import MAX_MESSAGES, Asker, MessageLookup
-from postloop.api.caller import Asking
+from postloop.api.caller import Asking, Caller
 from postloop.api.examples import MESSAGE, MESSAGES, example
 from postloop.api.openapi import WITH_KEY, errors
 from postloop.api.problems import Problem
@@ -35,7 +35,7 @@ async def list_messages(
     lang: Lang = "en",
 ) -> MessagePageV1:
     """List what was sent to an address, each message with its verdict, why, and what to do next."""
-    asker = Asker(now=utc_now(), account_id=account_of(caller, account_id), lang=lang)
+    asker = _asker(caller, account_id, lang)
     try:
         return await api.warehouse.ask(
             lambda client: MessageLookup(client, api.settings).sent_to(
@@ -64,10 +64,21 @@ async def show_message(
     lang: Lang = "en",
 ) -> MessageAnswerV1:
     """Say for each recipient what became of a message, why, whose side it is on, and what to do next."""
-    asker = Asker(now=utc_now(), account_id=account_of(caller, account_id), lang=lang)
+    asker = _asker(caller, account_id, lang)
     found = await api.warehouse.ask(
         lambda client: MessageLookup(client, api.settings).show(message_id, asker, recipient=recipient)
     )
     if found is None:
         raise Problem(404, "not_found", "There is no such message, or its events are no longer kept.")
     return found
+
+
+def _asker(caller: Caller, account_id: str | None, lang: str) -> Asker:
+    """Return who asks: an operator is told as one, also where it names the account."""
+    return Asker(
+        now=utc_now(),
+        account_id=account_of(caller, account_id),
+        is_operator=caller.account_id is None,
+        lang=lang,
+        channel="api",
+    )

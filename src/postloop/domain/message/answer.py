@@ -9,7 +9,7 @@ from typing import Final
 
 from postloop.domain.blocklist import GLOBAL
 from postloop.domain.diagnosis import Explanation, advice, diagnose_send, explain, explain_reason
-from postloop.domain.message.model import Blocked, MessageEvent, Report, Step, TimelineItem, Verdict
+from postloop.domain.message.model import Blocked, Channel, MessageEvent, Report, Step, TimelineItem, Verdict
 from postloop.domain.message.texts import (
     Lift,
     blocked_text,
@@ -42,11 +42,13 @@ def report(
     now: datetime,
     blocked: Sequence[Blocked] = (),
     lang: str = DEFAULT_LANGUAGE,
+    channel: Channel = "command_line",
 ) -> Report:
     """Return what to tell of a message to one recipient.
 
     Args:
         blocked: What stops mail to this recipient now: it changes no verdict, but what to do next.
+        channel: Over which the next steps are done.
 
     Raises:
         ValueError: there is no event.
@@ -54,7 +56,7 @@ def report(
     lang = language_of(lang)
     verdict = judge(events, now=now)
     why = _WHY[verdict.state](verdict, lang)
-    steps = tuple(_steps(why, blocked, lang))[:MAX_STEPS]
+    steps = tuple(_steps(why, blocked, lang, channel))[:MAX_STEPS]
     explained = why.explanation
     return Report(
         verdict=verdict,
@@ -162,14 +164,14 @@ _WHY: Final[dict[str, Callable[[Verdict, str], _Why]]] = {
 }
 
 
-def _steps(why: _Why, blocked: Sequence[Blocked], lang: str) -> Iterable[Step]:
+def _steps(why: _Why, blocked: Sequence[Blocked], lang: str, channel: Channel) -> Iterable[Step]:
     yield from (Step(text) for text in why.first)
-    yield from (Step(_blocked(entry, lang)) for entry in blocked)
+    yield from (Step(_blocked(entry, lang, channel)) for entry in blocked)
     if why.has_causes:
         yield from (Step(cause.text, cause.checks) for cause in why.explanation.causes)
 
 
-def _blocked(entry: Blocked, lang: str) -> str:
+def _blocked(entry: Blocked, lang: str, channel: Channel) -> str:
     lift: Lift = "unblock"
     if entry.has_other_causes or not entry.reason:
         lift = "operator"
@@ -181,6 +183,7 @@ def _blocked(entry: Blocked, lang: str) -> str:
         expires_at=entry.expires_at,
         why=advice(entry.reason, lang).sentence if entry.reason else "",
         lift=lift,
+        channel=channel,
     )
 
 

@@ -17,6 +17,8 @@ State = Literal[
 same up to 72 h. `lost`: for longer. `bounced_hard`, `bounced_soft`: a server refused it and nothing tries again.
 `refused`: the platform did not take it. `suppressed`: the sender did not send it, because the address is blocked.
 """
+Channel = Literal["api", "command_line"]
+"""Over which somebody asks, and does what is to be done next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

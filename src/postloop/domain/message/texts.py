@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final, Literal
 
+from postloop.domain.message.model import Channel
 from postloop.domain.wording import moment, words_of
 
 _Words = dict[str, str]
@@ -68,8 +69,8 @@ _STEPS: Final[dict[str, _Words]] = {
         "send_again": "If other messages of that time did arrive, send this one again.",
         "blocked": "The address is blocked for {scope} {until}: mail to it is not sent.{why} {lift}",
         "operator": "Only the operator can lift the block: it was not, or not only, your mail that caused it.",
-        "opt_in": "A new consent of the recipient ends it (`postloop blocklist opt-in`), or the operator.",
-        "unblock": "Lift the block only if the address is surely right (`postloop blocklist unblock`).",
+        "opt_in": "A new consent of the recipient ends it{opt_in}, or the operator.",
+        "unblock": "Lift the block only if the address is surely right (`{unblock}`).",
         "global": "every sender",
         "until": "until {at}",
         "for_good": "without end",
@@ -82,11 +83,26 @@ _STEPS: Final[dict[str, _Words]] = {
         "send_again": "Jika email lain pada waktu itu tiba, kirim ulang email ini.",
         "blocked": "Alamat ini diblokir untuk {scope} {until}: email tidak dikirim kepadanya.{why} {lift}",
         "operator": "Hanya operator yang dapat mencabutnya: bukan, atau bukan hanya, email Anda penyebabnya.",
-        "opt_in": "Persetujuan baru penerima (`postloop blocklist opt-in`) atau operator mengakhirinya.",
-        "unblock": "Cabut blokir hanya jika alamatnya pasti benar (`postloop blocklist unblock`).",
+        "opt_in": "Persetujuan baru penerima{opt_in} atau operator mengakhirinya.",
+        "unblock": "Cabut blokir hanya jika alamatnya pasti benar (`{unblock}`).",
         "global": "semua pengirim",
         "until": "sampai {at}",
         "for_good": "tanpa batas waktu",
+    },
+}
+_UNBLOCK: Final[dict[Channel, str]] = {
+    "api": "POST /v1/blocklist/unblock",
+    "command_line": "postloop blocklist unblock",
+}
+# No route takes a consent: whoever runs the platform vouches for it.
+_OPT_IN: Final[dict[str, dict[Channel, str]]] = {
+    "en": {
+        "api": ", once the operator of the sending platform has confirmed it",
+        "command_line": " (`postloop blocklist opt-in`)",
+    },
+    "id": {
+        "api": " yang dikonfirmasi operator platform pengirim",
+        "command_line": " (`postloop blocklist opt-in`)",
     },
 }
 _EVENTS: Final[dict[str, _Words]] = {
@@ -155,7 +171,9 @@ def step_text(name: str, lang: str) -> str:
     return words_of(lang, _STEPS)[name]
 
 
-def blocked_text(lang: str, *, scope: str, expires_at: datetime | None, why: str, lift: Lift) -> str:
+def blocked_text(
+    lang: str, *, scope: str, expires_at: datetime | None, why: str, lift: Lift, channel: Channel
+) -> str:
     """Return that an address is blocked, for whom and until when, and who can lift that.
 
     Args:
@@ -164,6 +182,7 @@ def blocked_text(lang: str, *, scope: str, expires_at: datetime | None, why: str
         expires_at: None: without end.
         why: A sentence, "" where it may not be told.
         lift: Who or what can end it before.
+        channel: Over which that is done.
     """
     words = words_of(lang, _STEPS)
     at = "" if expires_at is None else moment(int(expires_at.timestamp() * 1000))
@@ -171,7 +190,7 @@ def blocked_text(lang: str, *, scope: str, expires_at: datetime | None, why: str
         scope=scope or words["global"],
         until=words["until"].format(at=at) if at else words["for_good"],
         why=f" {why}" if why else "",
-        lift=words[lift],
+        lift=words[lift].format(unblock=_UNBLOCK[channel], opt_in=words_of(lang, _OPT_IN)[channel]),
     )
 
 

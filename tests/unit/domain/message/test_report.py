@@ -70,6 +70,24 @@ def test_a_block_is_a_step_that_names_its_end_and_who_can_lift_it(blocked: dict[
     assert found.reason == "suppressed"
 
 
+@pytest.mark.parametrize(
+    ("reason", "lang", "said"),
+    [
+        pytest.param("user_unknown", "en", "(`POST /v1/blocklist/unblock`)", id="unblock"),
+        pytest.param("user_unknown", "id", "(`POST /v1/blocklist/unblock`)", id="unblock, Indonesian"),
+        pytest.param("complaint", "en", "the operator of the sending platform has confirmed", id="opt-in"),
+        pytest.param("complaint", "id", "dikonfirmasi operator platform pengirim", id="opt-in, Indonesian"),
+        pytest.param("", "en", "Only the operator", id="another account's"),
+    ],
+)
+def test_who_asks_over_http_is_not_sent_to_a_shell(reason: str, lang: str, said: str) -> None:
+    entry = Blocked(scope="shop.example", expires_at=None, reason=reason)
+    found = report([event("accepted")], now=at(9), blocked=[entry], lang=lang, channel="api")
+    steps = [step.text for step in found.steps]
+    assert any(said in text for text in steps), steps
+    assert not any("postloop " in text or "{" in text for text in steps)
+
+
 def test_a_message_of_which_no_event_tells_the_sending_has_no_time_since_then() -> None:
     bounce = event("hard_bounce", 5, **UNKNOWN_USER)
     assert report([bounce], now=at(9)).verdict_text == "It bounced for good."
