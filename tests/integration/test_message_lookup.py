@@ -15,7 +15,7 @@ import pytest
 from postloop.adapters.blocklist_policy import recipient_hash
 from postloop.adapters.blocklist_store import BlocklistWriter, EntryRow
 from postloop.adapters.message_lookup import MAX_MESSAGES, MAX_RECIPIENTS, Asker, MessageLookup
-from postloop.adapters.message_reader import MAX_OF_KIND
+from postloop.adapters.message_reader import MAX_EVENTS, MAX_OF_KIND
 from postloop.domain.errors import DataError
 from tests.support.command_line import run_postloop
 from tests.support.database import Database, event, migrated_database, recently
@@ -164,7 +164,7 @@ def test_any_text_is_asked_for_as_it_is(lookup: MessageLookup, database: Databas
 
 def test_an_answer_is_bounded_and_says_so(database: Database, lookup: MessageLookup) -> None:
     many = [event("accepted", AT, **of("to all", f"r{n}@example.org")) for n in range(MAX_RECIPIENTS + 1)]
-    loop = [event("deferral", AT, **of("loop", "loop@example.org")) for _ in range(2_000)]
+    loop = [event("deferral", AT, **of("loop", "loop@example.org")) for _ in range(MAX_EVENTS + 1)]
     database.insert([*many, *loop])
     for message_id, copies, events in (("to all", MAX_RECIPIENTS, 1), ("loop", 1, MAX_OF_KIND)):
         found = lookup.show(message_id, ACME)
