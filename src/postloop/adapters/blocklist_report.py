@@ -10,6 +10,8 @@ from postloop.adapters.blocklist_rows import EntryRow, HistoryRow
 from postloop.contracts.fields import rfc3339
 from postloop.domain.blocklist import GLOBAL
 from postloop.domain.bounce import FACTS
+from postloop.domain.message import Channel
+from postloop.domain.message.texts import UNBLOCK
 
 _HIDDEN: Final = "Another account's mail caused this."
 _CAUSES: Final = {
@@ -17,7 +19,6 @@ _CAUSES: Final = {
     "unsubscribe": "The recipient unsubscribed from this sender domain.",
     "manual": "Somebody blocked it by hand.",
 }
-_UNBLOCK: Final = "postloop blocklist unblock"
 
 
 def others_domains(rows: Iterable[EntryRow], account: str) -> set[str]:
@@ -117,17 +118,25 @@ def explanation(entry: dict[str, Any]) -> str:
     return _CAUSES.get(reason) or (FACTS[reason].meaning if reason in FACTS else "")
 
 
-def advice(entry: dict[str, Any], *, contact: str, account: str, unblock: str = _UNBLOCK) -> str:
+def advice(entry: dict[str, Any], *, contact: str, account: str, channel: Channel = "command_line") -> str:
     """Return what to do next.
 
     Args:
         contact: How an operator is reached.
         account: Who asks; empty: an operator.
-        unblock: How whoever asks lifts a block.
+        channel: Over which a block is lifted. A consent is given over the command line only: no route takes it.
     """
-    operator = f"an operator{f' ({contact})' if contact else ''}"
+    reached = f" ({contact})" if contact else ""
+    operator, unblock = f"an operator{reached}", UNBLOCK[channel]
     if entry["reason"] in ("complaint", "unsubscribe"):
-        return f"send nothing; a new opt-in of the recipient (`postloop blocklist opt-in`) or {operator} ends it."
+        if channel == "command_line":
+            return f"send nothing; a new opt-in of the recipient (`postloop blocklist opt-in`) or {operator} ends it."
+        begin = (
+            "send nothing; a new opt-in of the recipient ends it, once the operator of the sending platform"
+        )
+        return (
+            f"{begin}{reached} has confirmed it{'' if account else f'; so does `{unblock}` of an operator'}."
+        )
     if account and (entry["blocked_by_others"] or not entry["own_cause"]):
         begin = "wait for the end, or" if entry["expires_at"] else "send nothing, or"
         return f"{begin} ask {operator}: only an operator lifts what another account caused."

@@ -29,7 +29,10 @@ class _Answered(BaseModel):
 
 
 class Entry(_Answered):
-    """A block as the owner of the key may see it; what another account's mail caused is empty."""
+    """A block as the owner of the key may see it.
+
+    What other accounts' mail alone caused has no reason; what it caused too has no evidence, for that may be theirs.
+    """
 
     scope: str = Field(description="`global`, or the sender domain for which the recipient is blocked.")
     recipient: str
@@ -99,7 +102,9 @@ class CheckRequest(_Asked):
 class Checked(_Answered):
     """The answer for the pair in the same place."""
 
-    allowed: bool
+    allowed: bool = Field(
+        description="Nothing on the list stops it. No word on whether the text is an address: it is looked up as it is."
+    )
     scope: str | None = Field(description="What blocks it: `global` or the sender domain; null: nothing.")
     expires_at: str | None
     reason: str | None = Field(default=None, description="For operators only.")

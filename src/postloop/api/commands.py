@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Container
 from typing import Final
 
-from postloop.adapters.command_channel import ROLE_HINT, command_record, read_reply
+from postloop.adapters.command_channel import command_record, read_reply
 from postloop.api.problems import Problem, missing
 from postloop.api.publishing import Publisher
 from postloop.client.follower import LogFollower
@@ -19,6 +19,8 @@ from postloop.settings import Settings
 REPLY_TIMEOUT_S: Final = 10.0
 _MAX_WAITING: Final = 1_000
 _STOP_S: Final = 2.0
+_AGAIN: Final = "Ask again: a repeat is harmless."
+_UNSURE: Final = f"Kafka did not acknowledge the request, which may arrive all the same. {_AGAIN}"
 
 
 class ReplyReader(LogFollower):
@@ -112,11 +114,12 @@ class CommandDesk:
         answer: asyncio.Future[BlocklistReplyV1] = asyncio.get_running_loop().create_future()
         self._waiting[command.command_id] = answer
         try:
-            await self._publisher.publish([command_record(command, topic=self._topic)])
+            record = command_record(command, topic=self._topic)
+            await self._publisher.publish([record], when_unknown=_UNSURE)
             return await asyncio.wait_for(answer, REPLY_TIMEOUT_S)
         except TimeoutError:
-            text = f"The blocklist role did not answer within {REPLY_TIMEOUT_S:g} s; it may do so later"
-            raise Problem(504, "no_answer", f"{text}: {ROLE_HINT}", missing=["blocklist"]) from None
+            text = f"The blocklist did not answer within {REPLY_TIMEOUT_S:g} s; it may do so later. {_AGAIN}"
+            raise Problem(504, "no_answer", text, missing=["blocklist"]) from None
         finally:
             self._waiting.pop(command.command_id, None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -12,6 +13,9 @@ from postloop.settings import Settings
 
 # Looking up an address that is not plain takes up to 0.1 ms: others get their turn after so many.
 _AT_ONCE: Final = 100
+# A release is in the log before its answer is, and is read within some tens of milliseconds.
+_LIFTED_S: Final = 2.0
+_LOOK_S: Final = 0.01
 
 
 class BlocklistMemory:
@@ -61,3 +65,26 @@ class BlocklistMemory:
         except Stale:
             raise missing("blocklist", "Nothing was heard of the blocklist for a minute.") from None
         return found
+
+    async def lifted(self, scope: str, recipient: str, *, within_s: float = _LIFTED_S) -> None:
+        """Return when the entry that was lifted is no longer in memory; after `within_s` in any case.
+
+        An entry that takes its place meanwhile is another one, and not waited for.
+
+        Args:
+            scope: `global`, or a sender domain.
+            recipient: As it was asked for, in any spelling.
+        """
+        first, deadline_s = self._held(scope, recipient), time.monotonic() + within_s
+        while first is not None and self._held(scope, recipient) == first and time.monotonic() < deadline_s:
+            await asyncio.sleep(_LOOK_S)
+
+    def _held(self, scope: str, recipient: str) -> str | None:
+        """Return the id of the entry in exactly this scope; None also where nothing can be said."""
+        if self._list is None:
+            return None
+        try:
+            found = self._list.entry(scope, recipient)
+        except (NotReady, Stale):
+            return None
+        return found.entry_id if found is not None and found.scope == scope else None

@@ -19,6 +19,7 @@ _TEXTS: Final = {
     401: "No key, or none that counts.",
     403: "A rule says no; `code` says which.",
     404: "There is nothing of that name that concerns the owner of the key.",
+    405: "Another method is for this path.",
     409: "It cannot be done now; `code` says why.",
     413: "The body is too large.",
     415: "The body is compressed, or said to be no JSON.",

@@ -23,7 +23,9 @@ ACK_TIMEOUT_S: Final = 8.0
 _THREADS: Final = 8
 _MAX_WAITING: Final = 200
 _PAUSE_S: Final = 1.0
-_UNKNOWN: Final = "Kafka did not acknowledge everything; send the same again: what arrived twice counts once."
+_EVENTS_UNKNOWN: Final = (
+    "Kafka did not acknowledge everything; send the same again: what arrived twice counts once."
+)
 log = get_logger("postloop.api")
 
 
@@ -53,8 +55,11 @@ class Publisher:
             self._threads.submit(self._producer.close)
         self._threads.shutdown(wait=False)
 
-    async def publish(self, records: Sequence[Record]) -> None:
+    async def publish(self, records: Sequence[Record], *, when_unknown: str = _EVENTS_UNKNOWN) -> None:
         """Return when the brokers acknowledged every record.
+
+        Args:
+            when_unknown: What to say where it is not known what arrived, and what to do then.
 
         Raises:
             Problem: 503: they did not, or not all; what was not acknowledged may arrive all the same.
@@ -69,9 +74,9 @@ class Publisher:
             await asyncio.get_running_loop().run_in_executor(self._threads, producer.publish, records)
         except UnavailableError as error:
             self._note_broken(producer, error)
-            raise_unavailable("kafka", error, _UNKNOWN)
+            raise_unavailable("kafka", error, when_unknown)
         except RefusedError as error:
-            raise_unavailable("kafka", error, _UNKNOWN)
+            raise_unavailable("kafka", error, when_unknown)
         finally:
             self._waiting -= 1
 

@@ -42,7 +42,7 @@ def ask(*statuses: int, path: str, body: Callable[[str], Any] | None = None, **q
 # (method, path as declared) -> how it is asked. `open`: it needs no key and tells nothing of any account.
 ASKED: dict[tuple[str, str], Ask] = {
     # Its addresses are nobody's own: it may say that an address is blocked, and nothing else.
-    ("GET", "/v1/blocklist/{recipient:path}"): ask(200, path="/v1/blocklist/{recipient}"),
+    ("GET", "/v1/blocklist/{recipient:text}"): ask(200, path="/v1/blocklist/{recipient}"),
     ("POST", "/v1/blocklist/check"): ask(
         200,
         path="/v1/blocklist/check",
@@ -55,9 +55,9 @@ ASKED: dict[tuple[str, str], Ask] = {
         body=lambda recipient: {"recipient": recipient, "reason": "try"},
     ),
     ("GET", "/v1/messages"): ask(200, path="/v1/messages", recipient="{recipient}"),
-    ("GET", "/v1/messages/{message_id:path}"): ask(404, path="/v1/messages/owner-message-{recipient}"),
+    ("GET", "/v1/messages/{message_id:text}"): ask(404, path="/v1/messages/owner-message-{recipient}"),
     ("GET", "/v1/domains"): ask(200, path="/v1/domains"),
-    ("GET", "/v1/domains/{sender_domain}"): ask(404, path=f"/v1/domains/{DOMAIN}"),
+    ("GET", "/v1/domains/{sender_domain:text}"): ask(404, path=f"/v1/domains/{DOMAIN}"),
     ("GET", "/v1/status"): ask(403, path="/v1/status"),
     ("POST", "/v1/events"): ask(
         403, path="/v1/events", body=lambda recipient: {"type": "bounce", **owned(recipient)}

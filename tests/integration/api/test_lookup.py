@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from postloop.adapters.blocklist_store import BlocklistWriter, LogRow
+from postloop.adapters.blocklist_policy import recipient_hash
+from postloop.adapters.blocklist_store import BlocklistWriter, EntryRow, LogRow
 from postloop.adapters.domain_health import RUNNING, document, read_health
 from postloop.adapters.domain_reader import SERIES, DomainReader
 from postloop.adapters.reputation_store import CurrentRow, ReputationReader, Subject
@@ -79,6 +80,50 @@ def test_a_message_is_found_by_any_id_and_explained(api: ApiServer) -> None:
     assert copy["reason_text"] == "The recipient's mailbox does not exist."
     assert copy["next_steps"][0]["text"].startswith("Take the address from your list")
     assert [item["outcome"] for item in copy["timeline"]] == ["accepted", "hard_bounce"]
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        pytest.param("line\nbreak", "line%0Abreak", id="line break"),
+        pytest.param("ends\n", "ends%0A", id="line break at the end"),
+        pytest.param("sl/ash", "sl%2Fash", id="slash"),
+        pytest.param("sl/ash/", "sl/ash/", id="slashes as they are"),
+    ],
+)
+def test_any_message_and_domain_that_events_name_can_be_asked_for(
+    api: ApiServer, database: Database, name: str, path: str
+) -> None:
+    database.insert([event("delivered", AT, message_id=name, sender_domain=name)])
+    message = api.as_account("acme").get(f"/v1/messages/{path}")
+    domain = api.as_account("acme").get(f"/v1/domains/{path}")
+    assert (message.status_code, domain.status_code) == (200, 200), (message.text, domain.text)
+    assert (message.json()["message_id"], domain.json()["sender_domain"]) == (name, name)
+
+
+def test_an_operator_who_names_the_account_is_told_why_others_block(
+    api: ApiServer, database: Database
+) -> None:
+    blocked = EntryRow(
+        recipient_hash=recipient_hash(ANNA), scope="global", recipient=ANNA, version=1, value="{}", is_active=True,
+        entry_id="e", reason="user_unknown", cause_account_ids=("acme",), starts_at=AT, inserted_at=AT,
+        expires_at=NOW + timedelta(days=13),
+    )  # fmt: skip
+    BlocklistWriter(database.connect()).write_entries([blocked])
+    told = {}
+    for who, client, params in (
+        ("operator", api.as_operator(), {"account_id": "other"}),
+        ("account", api.as_account("other"), {}),
+    ):
+        [copy] = client.get("/v1/messages/theirs", params=params).json()["recipients"]
+        page = client.get("/v1/messages", params={"recipient": ANNA, **params}).json()
+        assert [message["blocked"] for message in page["messages"]] == [copy["blocked"]]
+        told[who] = copy["blocked"][0], " ".join(step["text"] for step in copy["next_steps"])
+    (as_operator, steps), (as_account, steps_of_account) = told["operator"], told["account"]
+    assert (as_operator["reason"], as_operator["has_other_causes"]) == ("user_unknown", False)
+    assert "`POST /v1/blocklist/unblock`" in steps
+    assert (as_account["reason"], as_account["has_other_causes"]) == (None, True)
+    assert "Only the operator" in steps_of_account
 
 
 def test_sentences_come_in_the_language_that_is_asked_for(api: ApiServer) -> None:

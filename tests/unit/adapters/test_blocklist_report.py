@@ -90,3 +90,33 @@ def test_the_platform_sees_everything() -> None:
     entry = seen_by(row(), "")
     assert entry is not None
     assert (entry["reason"], entry["cause_account_ids"]) == ("complaint", ["beta"])
+
+
+@pytest.mark.parametrize(
+    ("account", "contact", "said"),
+    [
+        pytest.param(
+            "beta",
+            "c@p.example",
+            "the operator of the sending platform (c@p.example) has confirmed it.",
+            id="account",
+        ),
+        pytest.param("", "", "so does `POST /v1/blocklist/unblock` of an operator.", id="operator"),
+    ],
+)
+@pytest.mark.parametrize("reason", ["complaint", "unsubscribe", "user_unknown", "manual"])
+def test_who_asks_over_http_is_not_sent_to_a_shell(
+    reason: str, account: str, contact: str, said: str
+) -> None:
+    entry = seen_by(row(reason=reason), account)
+    assert entry is not None
+    text = advice(entry, contact=contact, account=account, channel="api")
+    assert "`postloop " not in text
+    assert (said if reason in ("complaint", "unsubscribe") else "`POST /v1/blocklist/unblock`") in text
+
+
+def test_who_asks_on_the_command_line_is_told_its_commands() -> None:
+    for reason, command in (("complaint", "opt-in"), ("user_unknown", "unblock")):
+        entry = seen_by(row(reason=reason), "beta")
+        assert entry is not None
+        assert f"`postloop blocklist {command}`" in advice(entry, contact="", account="beta")

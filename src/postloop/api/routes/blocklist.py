@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path
 from pydantic_core import to_json
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from postloop.adapters.blocklist_policy import RecipientKey
@@ -26,6 +27,7 @@ from postloop.api.caller import Asking, Caller
 from postloop.api.examples import BLOCKED, CHECKED, UNBLOCKED, example
 from postloop.api.json_route import JsonRoute
 from postloop.api.openapi import WITH_KEY, errors
+from postloop.api.path_text import ANY_TEXT
 from postloop.api.problems import Problem
 from postloop.api.state import Api, Shared
 from postloop.client import BlockedBy
@@ -36,7 +38,8 @@ from postloop.domain.errors import DataError
 router = APIRouter(prefix="/v1/blocklist", tags=["blocklist"], responses=WITH_KEY, route_class=JsonRoute)
 
 _HISTORY: Final = 20
-_UNBLOCK: Final = "POST /v1/blocklist/unblock"
+# They stand where an address may stand, and are none.
+_POSTED: Final = frozenset({"check", "unblock"})
 # A refusal is a matter of who asks (403), unless it may be done later or otherwise (409).
 _FORBIDDEN: Final = frozenset(
     {"caused_by_another_account", "needs_opt_in", "not_your_domain", "operators_only"}
@@ -60,7 +63,10 @@ AddressInPath = Annotated[
     responses={**errors(413, 415), **example(CHECKED)},
 )
 async def check(asked: CheckRequest, caller: Asking, api: Shared) -> Response:
-    """Answer up to 1,000 pairs of sender domain and recipient, from memory."""
+    """Answer up to 1,000 pairs of sender domain and recipient, from memory.
+
+    It looks up and does not validate: a text that is no address is on no list, so it is `allowed`.
+    """
     found = await api.memory.entries([(pair.sender_domain, pair.recipient) for pair in asked.pairs])
     results = [_checked(entry, caller) for entry in found]
     blocked_count = sum(entry is not None for entry in found)
@@ -75,7 +81,10 @@ async def check(asked: CheckRequest, caller: Asking, api: Shared) -> Response:
     responses={**errors(403, 404, 409, 413, 415, 504), **example(UNBLOCKED)},
 )
 async def unblock(asked: UnblockRequest, caller: Asking, api: Shared) -> Unblocked:
-    """Lift a block: an account what its own mail caused, an operator any. Returns when it took effect."""
+    """Lift a block: an account what its own mail caused, an operator any. Returns when it took effect.
+
+    From then on `check` says yes too, here at once, and in other processes of the API within a moment.
+    """
     recipient = _listed(api, asked.recipient)
     reply = await api.commands.ask(
         BlocklistCommandV1(
@@ -90,6 +99,7 @@ async def unblock(asked: UnblockRequest, caller: Asking, api: Shared) -> Unblock
     )
     if reply.outcome != "done":
         raise _refused(reply, contact=api.settings.operator_contact)
+    await api.memory.lifted(asked.scope, asked.recipient)
     return Unblocked(
         outcome="done",
         code=reply.code,
@@ -101,20 +111,19 @@ async def unblock(asked: UnblockRequest, caller: Asking, api: Shared) -> Unblock
 
 # Below the others: it takes every path, for a local part may hold a slash.
 @router.get(
-    "/{recipient:path}",
+    f"/{{recipient:{ANY_TEXT}}}",
     summary="Why an address is blocked",
     response_model=Report,
     response_model_exclude_unset=True,
-    responses={
-        **errors(404),
-        **example(BLOCKED),
-    },  # 404 of a path that no route takes, as one with a line break
+    responses={**errors(405), **example(BLOCKED)},
 )
 async def show(recipient: AddressInPath, caller: Asking, api: Shared) -> dict[str, Any]:
     """Return the blocks of an address in all scopes, their evidence, what to do, and the last changes.
 
     An account sees its own causes, and whether others block the address as well, never whose mail it was.
     """
+    if recipient in _POSTED:
+        raise HTTPException(405, headers={"Allow": "POST"})
     listed, account = _listed(api, recipient), caller.account_id or ""
 
     def asked(reader: BlocklistReader) -> tuple[list[dict[str, Any]], list[HistoryRow]]:
@@ -131,7 +140,7 @@ def _explained(entry: dict[str, Any], api: Api, account: str) -> dict[str, Any]:
     return {
         **entry,
         "text": f"{headline(entry)} {explanation(entry)}".rstrip(),
-        "next_step": advice(entry, contact=contact, account=account, unblock=_UNBLOCK),
+        "next_step": advice(entry, contact=contact, account=account, channel="api"),
     }
 
 

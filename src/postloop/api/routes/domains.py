@@ -26,6 +26,7 @@ from postloop.api.caller import Asking, Caller
 from postloop.api.domain_models import DomainAnswer, DomainHealth, DomainPage, DomainSummary
 from postloop.api.examples import DOMAIN, DOMAINS, example
 from postloop.api.openapi import WITH_KEY, errors
+from postloop.api.path_text import ANY_TEXT
 from postloop.api.problems import Problem
 from postloop.api.scope import MAX_TEXT_CHARS, AccountId, Cursor, account_of, refused
 from postloop.api.state import Api, Shared
@@ -91,7 +92,7 @@ def _place(cursor: str) -> ListPlace:
 
 
 @router.get(
-    "/v1/domains/{sender_domain}",
+    f"/v1/domains/{{sender_domain:{ANY_TEXT}}}",
     summary="The health of a sender domain",
     response_model=DomainAnswer,
     responses={**errors(404), **example(DOMAIN)},

@@ -11,6 +11,7 @@ from postloop.adapters.message_lookup import MAX_MESSAGES, Asker, MessageLookup
 from postloop.api.caller import Asking, Caller
 from postloop.api.examples import MESSAGE, MESSAGES, example
 from postloop.api.openapi import WITH_KEY, errors
+from postloop.api.path_text import ANY_TEXT
 from postloop.api.problems import Problem
 from postloop.api.scope import MAX_TEXT_CHARS, AccountId, Cursor, Lang, Text, account_of, refused
 from postloop.api.state import Shared
@@ -47,7 +48,7 @@ async def list_messages(
 
 
 @router.get(
-    "/v1/messages/{message_id:path}",
+    f"/v1/messages/{{message_id:{ANY_TEXT}}}",
     summary="What became of a message",
     responses={**errors(404), **example(MESSAGE)},
 )

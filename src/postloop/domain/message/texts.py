@@ -90,10 +90,11 @@ _STEPS: Final[dict[str, _Words]] = {
         "for_good": "tanpa batas waktu",
     },
 }
-_UNBLOCK: Final[dict[Channel, str]] = {
+UNBLOCK: Final[dict[Channel, str]] = {
     "api": "POST /v1/blocklist/unblock",
     "command_line": "postloop blocklist unblock",
 }
+"""What lifts a block."""
 # No route takes a consent: whoever runs the platform vouches for it.
 _OPT_IN: Final[dict[str, dict[Channel, str]]] = {
     "en": {
@@ -190,7 +191,7 @@ def blocked_text(
         scope=scope or words["global"],
         until=words["until"].format(at=at) if at else words["for_good"],
         why=f" {why}" if why else "",
-        lift=words[lift].format(unblock=_UNBLOCK[channel], opt_in=words_of(lang, _OPT_IN)[channel]),
+        lift=words[lift].format(unblock=UNBLOCK[channel], opt_in=words_of(lang, _OPT_IN)[channel]),
     )
 
 
