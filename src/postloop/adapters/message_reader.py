@@ -161,7 +161,9 @@ class MessageReader:
         counts = {tuple(copy): count for *copy, count in self._rows(_COUNTS.format(**parts), bounds)}
         chosen = f"(account_id, event_type, event_id) IN ({_CHOSEN.format(**parts)})"
         copies = _by_copy(self._once(f"{condition} AND {chosen}", bounds))
-        return [MessageCopy(known, is_complete=len(known) == counts.get(copy)) for copy, known in copies.items()]
+        return [
+            MessageCopy(known, is_complete=len(known) == counts.get(copy)) for copy, known in copies.items()
+        ]
 
     def _once(self, condition: str, said: dict[str, Any]) -> list[MessageEvent]:
         query = f"SELECT {', '.join(_NAMES)} FROM {self._events} WHERE {condition} {_ONCE}"
