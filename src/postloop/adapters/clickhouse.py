@@ -51,6 +51,7 @@ PATIENT: Final = {"priority": 2}
 """Nobody does: what is found is for later."""
 _REFUSALS: Final = {
     "516": " refused the user or the password (POSTLOOP_CLICKHOUSE_USER, POSTLOOP_CLICKHOUSE_PASSWORD)",
+    "81": " has no such database (POSTLOOP_CLICKHOUSE_DATABASE): `postloop migrate` makes it",
 }
 _CONNECTION_FAILURES: Final = {
     "Connection refused": "nothing listens there (connection refused)",

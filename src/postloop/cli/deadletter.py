@@ -256,7 +256,8 @@ def _document(letter: DeadLetter, *, preview: bool) -> dict[str, Any]:
         **document,
         "topic_id": letter.topic_id,
         "key_base64": b64encode(letter.key).decode(),
-        "value_base64": b64encode(letter.value).decode(),
+        # An empty value and none are stored alike; the reason tells them apart.
+        "value_base64": None if letter.error_code == "null_value" else b64encode(letter.value).decode(),
     }
 
 

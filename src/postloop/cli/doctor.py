@@ -6,7 +6,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -76,7 +76,8 @@ def examine(data_dir: Path | None) -> Iterator[Finding]:
 
 def _python() -> Finding:
     found = f"Python {platform.python_version()}, postloop {installed_version()}"
-    return Finding("python", sys.version_info >= _OLDEST_PYTHON, found, "install Python 3.11 or newer")
+    is_new = sys.version_info >= _OLDEST_PYTHON
+    return Finding("python", is_new, found, "" if is_new else "install Python 3.11 or newer")
 
 
 def _where(settings: Settings) -> str:
@@ -107,7 +108,8 @@ def _clickhouse(settings: Settings) -> Iterator[Finding]:
 
 def _tried(check: str, run: Callable[[], Finding], todo: str) -> Finding:
     try:
-        return run()
+        found = run()
+        return replace(found, todo="") if found.ok else found
     except PostloopError as error:
         return Finding(check, False, str(error), todo)
 

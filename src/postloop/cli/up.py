@@ -16,12 +16,12 @@ import typer
 from rich.table import Table
 
 from postloop.cli.common import Exit, err, guarded, out, print_json, settings_in_force, stop
-from postloop.embedded.addresses import choose_addresses
+from postloop.embedded.addresses import choose_addresses, overruled
 from postloop.embedded.broker import KEEPS_NOTHING
 from postloop.embedded.stack import Plan, Stack
 from postloop.embedded.stack_state import data_directory_lock
 from postloop.embedded.supervisor import StartError
-from postloop.settings import Settings
+from postloop.settings import PREFIX, Settings
 
 _TRY_NEXT = """Try next, in another terminal:
   {postloop} simulate --events 10000 --truth truth.json{where}
@@ -63,6 +63,12 @@ def up(
     Example: [bold]postloop up --data-dir ./demo --kafka-port 19092[/]
     """
     settings = settings_in_force(data_dir)
+    if others := overruled(settings):
+        names = ", ".join(f"{PREFIX}{name.upper()}" for name in others)
+        err.print(
+            f"[yellow]note:[/] this broker and this ClickHouse are plain and do not use {names}; commands that should "
+            "find them must be run without"
+        )
     directory = (data_dir or settings.data_dir).absolute()
     say = print_json if as_json else _Narrator(directory).say
     with guarded(), data_directory_lock(directory):

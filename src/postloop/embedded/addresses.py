@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from pydantic import SecretStr
+
 from postloop.domain.roles import ROLES
 from postloop.embedded.ports import PortChoice
 from postloop.settings import PREFIX, Settings
@@ -83,6 +85,22 @@ def choose_addresses(
         role_ports={name: ports.any_free() for name in ROLES},
         front_port=ports.any_free(),
     )
+
+
+def overruled(settings: Settings) -> list[str]:
+    """Return the settings that a person made and the stack does not follow, though other commands would."""
+    return [
+        name
+        for name, plain in _PLAIN.items()
+        if name in settings.model_fields_set
+        and name != "topic_replication"
+        and _text(settings, name) != plain
+    ]
+
+
+def _text(settings: Settings, name: str) -> str:
+    value = getattr(settings, name)
+    return str(value.get_secret_value() if isinstance(value, SecretStr) else value)
 
 
 def stack_settings(settings: Settings, addresses: Addresses) -> dict[str, str]:

@@ -34,6 +34,10 @@ class PortChoice:
             PortTakenError: The port that was asked for is taken.
         """
         if asked:
+            if asked in self._chosen:
+                raise PortTakenError(
+                    f"port {asked} is asked for twice, also for {name}: each part needs its own"
+                )
             if not self._is_free(asked):
                 raise PortTakenError(f"port {asked} ({name}) is taken: {_listener(self._host, asked)}")
             return self._keep(asked)

@@ -262,6 +262,12 @@ def test_doctor_says_what_is_wrong_and_what_helps(run: Run, closed_port: int) ->
     assert "POSTLOOP_KAFKA_BROKERS" in findings["broker"]["todo"]
 
 
+def test_doctor_says_what_helps_only_where_something_is_wrong(run: Run, closed_port: int) -> None:
+    done = run("doctor", "--json", kafka_brokers=f"127.0.0.1:{closed_port}")
+    findings = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [one["check"] for one in findings if one["ok"] and one["todo"]] == []
+
+
 def test_doctor_reports_settings_that_are_wrong(run: Run) -> None:
     done = run("doctor", "--json", linger="soon")
     assert done.exit_code == 1

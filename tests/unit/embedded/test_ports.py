@@ -17,6 +17,13 @@ def taken() -> Iterator[int]:
         yield listener.getsockname()[1]
 
 
+def test_one_port_for_two_parts_is_named_as_that() -> None:
+    ports = PortChoice()
+    port = ports.choose("kafka", asked=PortChoice().any_free(), usual=9092)
+    with pytest.raises(PortTakenError, match=f"port {port} is asked for twice, also for clickhouse"):
+        ports.choose("clickhouse", asked=port, usual=8123)
+
+
 def test_the_port_that_was_asked_for_is_taken_when_it_is_free() -> None:
     port = PortChoice().any_free()
     assert PortChoice().choose("kafka", asked=port, usual=9092) == port

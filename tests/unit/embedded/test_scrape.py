@@ -6,7 +6,13 @@ from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from postloop.adapters.metrics import RecorderMetrics, StackMetrics
-from postloop.embedded.addresses import Addresses, child_environment, embedded_settings, stack_settings
+from postloop.embedded.addresses import (
+    Addresses,
+    child_environment,
+    embedded_settings,
+    overruled,
+    stack_settings,
+)
 from postloop.embedded.lag import lag
 from postloop.embedded.scrape import one_page
 from postloop.settings import Settings
@@ -59,6 +65,8 @@ def test_security_of_a_real_cluster_is_not_tried_on_the_embedded_parts() -> None
         topic_replication=3,
         topic_prefix="acme.",
     )
+    assert overruled(real) == ["kafka_security", "kafka_username", "kafka_password"]
+    assert overruled(Settings()) == []
     ours = embedded_settings(real, ADDRESSES)
     assert (ours.kafka_brokers, ours.kafka_security, ours.kafka_username) == ("127.0.0.1:1", "plaintext", "")
     assert (ours.topic_replication, ours.topic_prefix) == (1, "acme.")
