@@ -12,7 +12,7 @@ import json
 import os
 import re
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
@@ -348,7 +348,7 @@ class Settings(BaseSettings):
         return [broker.strip() for broker in self.kafka_brokers.split(",") if broker.strip()]
 
 
-def _check_brokers(brokers: Iterable[str]) -> None:
+def _check_brokers(brokers: Sequence[str]) -> None:
     if not brokers:
         raise ValueError("kafka_brokers names no broker: HOST:PORT of one or more, comma separated")
     for broker in brokers:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +16,6 @@ from typing import Any, BinaryIO, Final
 
 from postloop.domain.reports.fields import moment_of
 
-_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _LINE_BYTES: Final = 65_536
 _MAILDIR_FOLDERS: Final = ("new", "cur")  # tmp holds what is still being delivered
 
@@ -64,7 +64,7 @@ def read_mbox(stream: BinaryIO, *, max_bytes: int, on_bytes: OnBytes) -> Iterato
     for place, (line, begins) in enumerate(_lines(stream)):
         on_bytes(len(line))
         if place == 0:  # it would hide the From line, and with it where the first message begins
-            line = line.removeprefix(_BYTE_ORDER_MARK)
+            line = line.removeprefix(BOM_UTF8)
         if begins and after_blank and _is_from_line(line):
             if message.has_content:
                 yield StoredMessage(number, message.taken(), received_at=received_at)

@@ -39,22 +39,20 @@ class Redriver(ConnectedProducer):
             futures = []
             try:
                 for letter in letters:
-                    # The client refuses a record without key and value, which other clients write.
-                    key = (
-                        b""
-                        if letter.original_value is None and letter.original_key is None
-                        else letter.original_key
-                    )
-                    futures.append((letter.event_id, self._send(letter, key)))
+                    future = self._send(letter)
+                    futures.append((letter.event_id, future))
             finally:
                 for event_id, future in futures:
                     future.get(timeout=_ACK_TIMEOUT_S)
                     acknowledged.append(event_id)
 
-    def _send(self, letter: DeadLetter, key: bytes | None) -> Any:
+    def _send(self, letter: DeadLetter) -> Any:
+        value, key = letter.original_value, letter.original_key
+        if value is None and key is None:  # the client refuses such a record, which other clients write
+            key = b""
         return self._producer.send(
             self.topic_on_wire(letter.topic),
-            value=letter.original_value,
+            value=value,
             key=key,
             headers=[(HEADER, letter.event_id.encode())],
         )

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from postloop.api.caller import require_key
 from postloop.api.problems import Problem
+from postloop.contracts import json_text
 
 _NO_ENCODING: Final = frozenset({"", "identity"})
 
@@ -43,8 +44,7 @@ class _Strict(Request):
 
         Raises:
             ValueError: It is no JSON.
-            Problem: 422: a name stands twice in one object. Readers of JSON differ on which of the two counts (RFC
-                8259 section 4), and what a proxy saw must be what is done.
+            Problem: 422: a name stands twice in one object.
         """
         return json.loads(await self.body(), object_pairs_hook=_once)
 
@@ -72,8 +72,7 @@ def _require_json(request: Request) -> None:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    if json_text.has_name_twice(pairs):
         wrong = {"field": "", "code": "repeated_field", "text": "a field stands in it twice"}
         raise Problem(422, "invalid_request", "A field stands in it twice.", errors=[wrong])
-    return found
+    return dict(pairs)

@@ -6,6 +6,7 @@ import json
 import math
 import re
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Annotated, Any, BinaryIO, Final
@@ -20,7 +21,6 @@ from postloop.domain.bounce import FACTS, RULES_VERSION, Bounce, Verdict, classi
 _ACTIONS: Final = ("", "failed", "delayed", "deferred", "delivered", "relayed", "expanded")
 """RFC 3464 section 2.3.3, nothing, and what many programs write for delayed."""
 _leading_code: Final = re.compile(r"\s*([2-5]\d\d)(?!\d)", re.ASCII).match
-_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _TEXT_FIELDS: Final = (
     "enhanced_code",
     "diagnostic",
@@ -87,7 +87,7 @@ def classify_lines(stream: BinaryIO) -> int:
     """Answer every line of a stream; return how many were no JSON object."""
     problem_count = 0
     for number, line in enumerate(stream, start=1):
-        value = (line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line).strip()
+        value = (line.removeprefix(BOM_UTF8) if number == 1 else line).strip()
         if not value:
             continue
         fields = _parsed(value)

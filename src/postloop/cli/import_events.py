@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -45,7 +46,6 @@ from postloop.contracts.report_events import Attribution
 from postloop.domain.event_types import EVENT_TYPES, EventType, topic_name
 from postloop.settings import Settings
 
-_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _MAX_SHOWN: Final = 1_000
 
 
@@ -209,7 +209,7 @@ def read_lines(
     """
     for number, raw in enumerate(stream, start=1):
         on_bytes(len(raw))
-        value = (raw.removeprefix(_BYTE_ORDER_MARK) if number == 1 else raw).strip()
+        value = (raw.removeprefix(BOM_UTF8) if number == 1 else raw).strip()
         if value:
             yield _line(number, value, event_type=event_type, now=now, limits=limits)
 

@@ -6,6 +6,7 @@ of an array begin. These functions answer that on the bytes, without building va
 
 import json
 import re
+from collections.abc import Collection
 from typing import Any, Final
 
 _is_array: Final = re.compile(rb"[ \t\r\n]*\[").match
@@ -19,6 +20,15 @@ _OPENING: Final = frozenset(b"[{")
 def is_array(value: bytes) -> bool:
     """Return whether the first sign of the text opens an array."""
     return _is_array(value) is not None
+
+
+def has_name_twice(pairs: Collection[tuple[str, Any]]) -> bool:
+    """Return whether an object, as the parser hands it to its `object_pairs_hook`, has a name more than once.
+
+    Readers of JSON differ on which of the two counts (RFC 8259 section 4): one account could pass for another, and what
+    a proxy saw must be what is done.
+    """
+    return len({name for name, _ in pairs}) < len(pairs)
 
 
 def has_surrogate_escape(value: bytes) -> bool:

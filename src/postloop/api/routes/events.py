@@ -137,15 +137,12 @@ def _element(value: bytes, event_type: EventType | None, *, now: datetime, limit
 
 
 def _repeats_a_field(value: bytes) -> bool:
-    """Return whether an object has a name twice.
-
-    Readers of JSON differ on which of the two counts (RFC 8259 section 4): one account could pass for another.
-    """
+    """Return whether an object of the text has a name twice."""
     is_repeated = False
 
     def look(pairs: list[tuple[str, Any]]) -> None:
         nonlocal is_repeated
-        is_repeated = is_repeated or len({name for name, _ in pairs}) < len(pairs)
+        is_repeated = is_repeated or json_text.has_name_twice(pairs)
 
     try:
         json.loads(value, object_pairs_hook=look)

@@ -38,9 +38,9 @@ class PhraseTable:
 
     def candidates(self, signs: str) -> int:
         """Return the bits of the phrases whose needed words are all in a reply."""
-        first = reduce(or_, map(self._masks.__getitem__, set(signs)), self._free)
+        places = reduce(or_, map(self._masks.__getitem__, set(signs)), self._free)
         width = len(self._phrases)
-        return first & first >> width & first >> 2 * width
+        return places & places >> width & places >> 2 * width
 
     def found(self, candidates: int, signs: str) -> Iterator[Rule]:
         """Yield the rules whose phrases are in a reply, in the order in which they count."""

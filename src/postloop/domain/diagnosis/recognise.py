@@ -222,9 +222,13 @@ def _entries_by_name() -> dict[str, Entry]:
 @cache
 def _entries_by_last_part() -> dict[str, Entry]:
     """Return the API's entries by what stands behind the dot, where only one has it: `WithOutPermission`."""
-    entries = [entry for entry in catalogue().family("tencent_api") if "." in entry.key]
-    parts = Counter(entry.key.rpartition(".")[2].lower() for entry in entries)
-    return {part: entry for entry in entries if parts[part := entry.key.rpartition(".")[2].lower()] == 1}
+    named = [
+        (entry.key.rpartition(".")[2].lower(), entry)
+        for entry in catalogue().family("tencent_api")
+        if "." in entry.key
+    ]
+    counts = Counter(part for part, _ in named)
+    return {part: entry for part, entry in named if counts[part] == 1}
 
 
 @cache
