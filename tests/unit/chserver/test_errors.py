@@ -30,6 +30,13 @@ def test_a_message_that_is_not_text_keeps_its_number() -> None:
     assert (error.code, error.name, error.status) == (6, "CANNOT_PARSE_TEXT", 400)
 
 
+def test_a_message_that_python_lost_is_known_as_lost() -> None:
+    assert errors.is_wordless(RuntimeError())
+    assert errors.is_wordless(RuntimeError("Streaming query failed: "))
+    assert not errors.is_wordless(RuntimeError("Code: 6. DB::Exception: x (CANNOT_PARSE_TEXT)"))
+    assert not errors.is_wordless(UnicodeDecodeError("utf-8", b"\x80", 0, 1, "invalid start byte"))
+
+
 @pytest.mark.parametrize(
     ("code", "status"),
     [

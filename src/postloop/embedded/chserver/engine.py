@@ -9,9 +9,10 @@ result. So nothing is reused.
 import fcntl
 import importlib
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,13 @@ _SETTING_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.]*")
 _SERVER_DEFAULTS = {"implicit_select": "0", "async_insert": "0"}
 # The engine never deletes dropped tables while it runs, so a DROP that waits for that waits for ever.
 _NEVER_WAIT = {"database_atomic_wait_for_drop_and_detach_synchronously": "0"}
+
+# Errors are counted for the whole server; one whose message is not UTF-8 is rare enough to be known by that.
+_LAST_UNDECODABLE_ERROR = """
+    SELECT format('Code: {}. DB::Exception: {} ({})', code, last_error_message, name) FROM system.errors
+    WHERE NOT isValidUTF8(last_error_message) AND last_error_time >= now() - 10
+    ORDER BY last_error_time DESC LIMIT 1
+"""
 
 
 def quoted(text: str) -> str:
@@ -56,8 +64,9 @@ class Result:
 class Session:
     """One connection, for one statement, used by one thread at a time."""
 
-    def __init__(self, connection: Any, scope: Scope) -> None:
-        self._connection = connection
+    def __init__(self, connect: Callable[[], Any], scope: Scope) -> None:
+        self._connect = connect
+        self._connection = connect()
         self._scope = scope
         self._stream: Any = None
 
@@ -83,7 +92,15 @@ class Session:
         try:
             return getattr(self._connection, method)(*arguments, **named)
         except (RuntimeError, UnicodeDecodeError) as error:
-            raise errors.from_engine(error) from error
+            raise self._reported(error) from error
+
+    def _reported(self, error: RuntimeError | UnicodeDecodeError) -> errors.QueryError:
+        """Return what the engine reported, also where its binding lost the message."""
+        if not errors.is_wordless(error):
+            return errors.from_engine(error)
+        with closing(self._connect()) as fresh:
+            found = fresh.query(_LAST_UNDECODABLE_ERROR, "RawBLOB").bytes()
+        return errors.from_engine(RuntimeError(found.decode(errors="replace")) if found else error)
 
     def run(self, sql: bytes, output_format: str) -> Result:
         """Run a statement to its end."""
@@ -105,7 +122,7 @@ class Session:
         try:
             chunk = self._stream.fetch()
         except (RuntimeError, UnicodeDecodeError) as error:
-            raise errors.from_engine(error) from error
+            raise self._reported(error) from error
         if chunk is None:
             return None
         return Result(output=chunk.bytes(), rows=chunk.rows_read())
@@ -176,7 +193,7 @@ class Engine:
             settings=settings, database=scope.database, params=scope.params, read_only=scope.read_only
         )
         try:
-            return Session(self._connect(self._target), scoped)
+            return Session(partial(self._connect, self._target), scoped)
         except RuntimeError as error:
             raise errors.from_engine(error) from error
 

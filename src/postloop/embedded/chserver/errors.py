@@ -94,6 +94,8 @@ _STATUS: dict[int, int] = dict.fromkeys(_BAD_REQUEST, 400) | {
 }
 
 _CODE = re.compile(r"Code: (\d+)\.")
+# Of a statement and of a SELECT that is fetched block by block.
+_WORDLESS = ((), ("",), ("Streaming query failed: ",))
 _NAME = re.compile(r"\(([A-Z][A-Z0-9_]+)\)")
 
 
@@ -114,6 +116,11 @@ class QueryError(Exception):
     def body(self, version: str) -> str:
         """Return the error as ClickHouse words it, which clients parse."""
         return f"Code: {self.code}. DB::Exception: {self.text} ({self.name}) (version {version})\n"
+
+
+def is_wordless(error: BaseException) -> bool:
+    """Return whether the binding dropped the engine's message; on Python 3.11.2 it does so where that is not UTF-8."""
+    return isinstance(error, RuntimeError) and error.args[:1] in _WORDLESS
 
 
 def from_engine(error: BaseException) -> QueryError:
