@@ -236,7 +236,7 @@ def test_inserts_beside_a_repair_make_no_false_difference(db: Database) -> None:
 
     def record(name: str) -> None:
         client = db.connect()
-        while not stop.wait(0.005):
+        while not stop.wait(0.1):
             db.insert(mixed_rows_of(name, stored[name], at), client=client)
             stored[name] += 7
 
@@ -270,7 +270,7 @@ def test_a_real_difference_is_repaired_once_while_inserts_go_on(db: Database) ->
 
     def record() -> None:
         client = db.connect()
-        while not stop.wait(0.02):
+        while not stop.wait(0.1):
             db.insert(mixed_rows_of("r", stored["r"], at + timedelta(minutes=20)), client=client)
             stored["r"] += 7
 
@@ -289,7 +289,7 @@ def test_two_repairs_at_once_count_once(db: Database) -> None:
     at = recently()
     db.insert(mixed_rows(at))
     right = {rollup: counted(db, rollup) for rollup in ROLLUPS}
-    for _ in range(3):
+    for _ in range(2):
         for rollup in ROLLUPS:
             db.client.command(f"TRUNCATE TABLE {rollup}")
         in_threads(lambda: repair_hours(db.connect(), [at]), 3)
