@@ -36,8 +36,14 @@ from postloop.domain.reputation.score import RANK
 
 # A score moves with every mail and decides nothing: it is kept when it moved by so much, or after so long.
 SCORE_STEP: Final = 1.0
+# So are the counts behind the rates, when one moved by this share. Else once they have come to rest: `UnsettledCounts`.
+COUNT_STEP: Final = 0.1
 KEEP_EVERY_MS: Final = 55 * 60_000
 _NOTHING: Final = Evidence({})
+
+UnsettledCounts = dict[str, tuple[int, ...] | None]
+"""By key, the counts of those that moved since they were kept, at the last look. Equal ones a look later are kept: who
+sends all the time costs nothing, and whoever pauses is shown as it is."""
 
 
 @dataclass(slots=True)
@@ -68,8 +74,14 @@ def decide(
     *,
     policy: ReputationPolicy,
     now_ms: int,
+    unsettled: UnsettledCounts | None = None,
+    is_settled: bool = False,
 ) -> Decisions:
     """Return what the evidence of senders that a partition owns leads to.
+
+    Args:
+        unsettled: Remembered from look to look, and changed.
+        is_settled: No events came in since the last look: all counts that moved are kept.
 
     A fall with one mailbox provider is told when it is deeper than that of the domain, which says the rest. Changes
     over one IP pool are stored, every one, and not told.
@@ -77,6 +89,7 @@ def decide(
     keys = [key_of(subject) for subject, _ in found]
     known = store.get(keys)
     wholes = _states_of_domains(store, found)
+    unsettled = {} if unsettled is None else unsettled
     decisions = Decisions()
     for key, (subject, evidence) in zip(keys, found, strict=True):
         value = known.get(key)
@@ -87,9 +100,11 @@ def decide(
             _says_more(change, wholes.get(subject.domain)) for change in changes
         ):
             # As if it was not seen: the next look finds it again, and the domain may be better by then.
-            new, changes = replace(state, at_ms=now_ms), ()
-        if value is not None and not changes and not _is_worth_keeping(state, new):
+            new, changes = replace(state, at_ms=now_ms, counted=new.counted), ()
+        is_known = value is not None and not changes and not _is_worth_keeping(state, new)
+        if is_known and not _has_settled(key, state, new, unsettled, is_settled=is_settled):
             continue
+        unsettled.pop(key, None)
         for change in changes:
             event = _event(subject, change)
             decisions.add(event)
@@ -186,10 +201,30 @@ def _says_more(change: ReputationChanged, whole: ReputationState | None) -> bool
 def _is_worth_keeping(before: ReputationState, after: ReputationState) -> bool:
     if after.at_ms - before.at_ms >= KEEP_EVERY_MS:
         return True
-    if _lasting(before) != _lasting(after):
+    if _lasting(before) != _lasting(after) or _have_moved(before.counted, after.counted):
         return True
     old, new = before.standing.score, after.standing.score
     return old != new if old is None or new is None else abs(old - new) >= SCORE_STEP
+
+
+def _has_settled(
+    key: str, before: ReputationState, after: ReputationState, unsettled: UnsettledCounts, *, is_settled: bool
+) -> bool:
+    """Return whether counts are other ones than those that were kept, and are at rest now."""
+    if before.counted == after.counted:
+        return False
+    if is_settled or unsettled.get(key) == after.counted:
+        return True
+    unsettled[key] = after.counted
+    return False
+
+
+def _have_moved(before: Sequence[int] | None, after: Sequence[int] | None) -> bool:
+    if before is None or after is None:
+        return False  # of an older release: the hourly look keeps it
+    return any(
+        old != new and abs(new - old) >= COUNT_STEP * old for old, new in zip(before, after, strict=True)
+    )
 
 
 def _lasting(state: ReputationState) -> tuple[object, ...]:

@@ -23,7 +23,14 @@ from postloop.contracts.fields import milliseconds
 from postloop.contracts.reputation import KEY_PREFIX, REPUTATION_PREFIXES, kept_from_bytes
 from postloop.domain.reputation import Evidence, ReputationPolicy
 from postloop_streams.patience import AbandonedError
-from postloop_streams.reputation.deciding import Decisions, decide, left_over, owner_of, subject_of
+from postloop_streams.reputation.deciding import (
+    Decisions,
+    UnsettledCounts,
+    decide,
+    left_over,
+    owner_of,
+    subject_of,
+)
 from postloop_streams.reputation.publishing import Publisher
 from postloop_streams.reputation.watching import AlertWatch
 
@@ -63,8 +70,16 @@ class EvidenceReader(Protocol):
 
 @dataclass
 class _Assignment:
+    """What a worker owns.
+
+    Attributes:
+        moved: The larger senders that were in the news and whose parts have not been looked at since these were over.
+    """
+
     numbers: frozenset[int]
     stores: dict[int, PartitionStore] = field(default_factory=dict)
+    unsettled: UnsettledCounts = field(default_factory=dict)
+    moved: set[Subject] = field(default_factory=set)
     is_closed: bool = False
 
 
@@ -192,10 +207,18 @@ class Watcher:
                 await asyncio.sleep(_PAUSE_S)
 
     async def _take_all(self, assignment: _Assignment, pages: Iterator[Found]) -> None:
+        """Look at those with news; at the parts of the larger ones once more when their news are over."""
+        big: set[Subject] = set()
         while (page := await asyncio.to_thread(next, pages, None)) is not None and not assignment.is_closed:
             await self._take(assignment, page)
-            await self._take_by_part(assignment, page, every_s=PARTS_EVERY_S)
+            found = self._big(assignment, page)
+            await self._take_by_part(assignment, self._due(found))
+            big.update(found)
             self._health.beat()
+        rested = self._due(assignment.moved - big)[:_PAGE]
+        assignment.moved.update(big)
+        await self._take_by_part(assignment, rested, is_settled=True)
+        assignment.moved.difference_update(rested)
 
     async def _sweep_on(self, assignment: _Assignment, sweep: _Sweep) -> _Sweep | None:
         """Look at the next page of everybody, at last at those who have sent nothing for 30 days."""
@@ -203,7 +226,7 @@ class Watcher:
         if page is not None:
             sweep.seen.update(subject for subject, _ in page)
             await self._take(assignment, page)
-            sweep.seen.update(await self._take_by_part(assignment, page, every_s=0.0))
+            sweep.seen.update(await self._take_by_part(assignment, self._big(assignment, page)))
             return sweep
         for store in assignment.stores.values():
             silent = await asyncio.to_thread(_silent, store, sweep.seen)
@@ -213,7 +236,13 @@ class Watcher:
         )
         return None
 
-    async def _take(self, assignment: _Assignment, found: Sequence[tuple[Subject, Evidence]]) -> None:
+    async def _take(
+        self,
+        assignment: _Assignment,
+        found: Sequence[tuple[Subject, Evidence]],
+        *,
+        is_settled: bool = False,
+    ) -> None:
         by_partition: defaultdict[int, Found] = defaultdict(list)
         for subject, evidence in found:
             by_partition[owner_of(subject.sender_domain, self.partitions)].append((subject, evidence))
@@ -221,24 +250,40 @@ class Watcher:
         for number, store in assignment.stores.items():
             mine = by_partition.get(number)
             if mine and not assignment.is_closed:
-                decisions = await asyncio.to_thread(
-                    partial(decide, store, mine, policy=self._policy, now_ms=now_ms)
+                decided = partial(
+                    decide,
+                    store,
+                    mine,
+                    policy=self._policy,
+                    now_ms=now_ms,
+                    unsettled=assignment.unsettled,
+                    is_settled=is_settled,
                 )
+                decisions = await asyncio.to_thread(decided)
                 self._metrics.reputation_evaluations_total.inc(len(mine))
                 await self._finish(number, store, decisions)
 
-    async def _take_by_part(self, assignment: _Assignment, page: Found, *, every_s: float) -> list[Subject]:
-        """Judge the larger senders of a page with each mailbox provider and over each IP pool; return these parts."""
-        now_s = time.monotonic()
-        big = [
+    def _big(self, assignment: _Assignment, page: Found) -> list[Subject]:
+        """Return those of a page whose parts are judged as well."""
+        return [
             subject
             for subject, evidence in page
             if evidence.counts("30d").outcome_count >= BIG_OUTCOME_COUNT
             and owner_of(subject.sender_domain, self.partitions) in assignment.stores
-            and now_s - self._by_part_s.get(subject, -every_s) >= every_s
         ]
+
+    def _due(self, subjects: Iterable[Subject]) -> list[Subject]:
+        """Return those whose parts were not looked at lately."""
+        latest_s = time.monotonic() - PARTS_EVERY_S
+        return [one for one in subjects if self._by_part_s.get(one, latest_s) <= latest_s]
+
+    async def _take_by_part(
+        self, assignment: _Assignment, big: Sequence[Subject], *, is_settled: bool = False
+    ) -> list[Subject]:
+        """Judge larger senders with each mailbox provider and over each IP pool; return these parts."""
         if not big or assignment.is_closed:
             return []
+        now_s = time.monotonic()
         least, as_of = self._policy.min_outcome_count, utc_now() + _RUNNING
         found = []
         for read in (self._reader.by_provider, self._reader.over_pools):
@@ -247,7 +292,7 @@ class Watcher:
                 for subject, evidence in await asyncio.to_thread(partial(read, big, as_of=as_of))
                 if evidence.counts("30d").outcome_count >= least
             ]
-        await self._take(assignment, found)
+        await self._take(assignment, found, is_settled=is_settled)
         self._by_part_s.update(dict.fromkeys(big, now_s))
         return [subject for subject, _ in found]
 

@@ -34,6 +34,7 @@ from postloop.domain.reputation import (
 from postloop_streams.reputation.deciding import (
     KEEP_EVERY_MS,
     Decisions,
+    UnsettledCounts,
     decide,
     key_of,
     left_over,
@@ -93,6 +94,47 @@ def test_a_score_that_hardly_moves_is_not_written(store: PartitionStore) -> None
     judged(store, mail(hard_bounce_count=200))
     assert judged(store, mail(hard_bounce_count=201), now_ms=NOW_MS + 1).items == []
     assert len(judged(store, mail(hard_bounce_count=300), now_ms=NOW_MS + 2).items) == 1
+
+
+def test_counts_that_moved_are_shown_at_once_where_it_is_by_a_tenth_and_else_when_they_rest(
+    store: PartitionStore,
+) -> None:
+    """A sender with a score of 100 was shown with the counts of its first look for an hour."""
+    unsettled: UnsettledCounts = {}
+
+    def shown(evidence: Evidence, after_ms: int) -> list[int]:
+        decisions = decide(
+            store,
+            [(SENDER, evidence)],
+            policy=DEFAULT_REPUTATION_POLICY,
+            now_ms=NOW_MS + after_ms,
+            unsettled=unsettled,
+        )
+        store.apply(decisions.items)
+        return [row.outcome_count for row in decisions.current]
+
+    assert shown(mail(1_000), 0) == [1_000]
+    assert shown(mail(1_100), 1) == [1_100]
+    assert shown(mail(1_101), 2) == []
+    assert shown(mail(1_102), 3) == []
+    assert shown(mail(1_102), 4) == [1_102]
+    assert shown(mail(1_102), 5) == []
+    assert unsettled == {}
+
+
+def test_a_first_complaint_is_shown_at_once(store: PartitionStore) -> None:
+    judged(store, mail(hard_bounce_count=200))
+    (row,) = judged(store, mail(hard_bounce_count=200, complaint_count=1), now_ms=NOW_MS + 1).current
+    assert row.complaint_rate == 1 / 10_000
+
+
+def test_what_an_older_release_kept_is_read(store: PartitionStore) -> None:
+    (item,) = judged(store, mail()).items
+    plain = json.loads(item.value or b"")
+    del plain["counted"]
+    assert kept_from_bytes(json.dumps(plain).encode())[0].counted is None
+    store.apply([Item(item.key, json.dumps(plain).encode())])
+    assert judged(store, mail(9_000), now_ms=NOW_MS + 1).changes == []
 
 
 def test_a_verdict_with_one_provider_says_so_and_stands_beside_that_of_the_domain(

@@ -214,6 +214,28 @@ async def test_a_sender_that_is_always_in_the_news_is_judged_with_its_providers_
     assert evidences.asked.count(SENDER) == 1
 
 
+async def test_the_last_news_of_a_sender_are_judged_with_its_providers_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("postloop_streams.reputation.looking.PARTS_EVERY_S", 0.5)
+    evidences, at_yahoo = Evidences(), Subject("acme", "a.example", "yahoo")
+    evidences.news_of[SENDER] = evidences.all[SENDER] = mail(10_000)
+    evidences.with_provider[at_yahoo] = mail(2_000)
+    async with working(tmp_path, evidences) as outlet:
+        while evidences.asked.count(SENDER) < 2:  # with the news, and with everybody
+            await asyncio.sleep(0.01)
+        evidences.news_of[OTHER] = mail(10_000)
+        await outlet.until(lambda: OTHER in outlet.current)
+        evidences.with_provider[at_yahoo] = mail(2_000, complaints=40)
+        evidences.news_of.clear()
+        await outlet.until(lambda: outlet.changes)
+        asked = evidences.asked.count(SENDER)
+        evidences.news_of[OTHER] = mail(10_000, complaints=50)
+        await outlet.until(lambda: len(outlet.changes) == 2)
+    assert outlet.changes[0].mailbox_provider == "yahoo"
+    assert evidences.asked.count(SENDER) == asked
+
+
 async def test_larger_senders_are_judged_over_each_pool_which_is_stored_and_not_told(tmp_path: Path) -> None:
     evidences = Evidences()
     evidences.all = {SENDER: mail(10_000, complaints=5), OTHER: mail(999)}

@@ -8,6 +8,7 @@ from uuid import UUID, uuid5
 
 from postloop.domain.errors import DataError
 from postloop.domain.reputation.actions import RECOMMENDATIONS, ActionCode, Recommendation, actions
+from postloop.domain.reputation.counts import WindowCounts
 from postloop.domain.reputation.policy import ReputationPolicy
 from postloop.domain.reputation.score import (
     GRADES,
@@ -45,6 +46,8 @@ class ReputationState:
         at_ms: Of the last evaluation; an older one changes nothing.
         better_grade: What the sender has surely kept to since `better_from_ms`; None where that is not better.
         better_from_ms: See `better_grade`; 0 without it.
+        counted: What the rates of 30 days were made of at the last evaluation: outcomes, complaints, deliveries that
+            could have brought one, hard bounces, refusals. None: kept by a release that did not know it.
     """
 
     standing: Standing = Standing()
@@ -53,6 +56,7 @@ class ReputationState:
     at_ms: int = 0
     better_grade: Grade | None = None
     better_from_ms: int = 0
+    counted: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +91,7 @@ def evaluate(
         at_ms=now_ms,
         better_grade=better,
         better_from_ms=better_from_ms,
+        counted=_counted(evidence.counts("30d")),
     )
     if not _is_news(state, new):
         return new, ()
@@ -123,6 +128,7 @@ def state_to_plain(state: ReputationState) -> dict[str, Any]:
         "at_ms": state.at_ms,
         "better_grade": state.better_grade,
         "better_from_ms": state.better_from_ms,
+        "counted": state.counted,
     }
 
 
@@ -140,6 +146,7 @@ def state_from_plain(plain: dict[str, Any]) -> ReputationState:
             at_ms=plain["at_ms"],
             better_grade=plain["better_grade"],
             better_from_ms=plain["better_from_ms"],
+            counted=None if plain.get("counted") is None else tuple(plain["counted"]),
         )
     except (KeyError, TypeError) as error:
         text = f"the state of a reputation has another form: {type(error).__name__}"
@@ -152,6 +159,15 @@ def state_from_plain(plain: dict[str, Any]) -> ReputationState:
         if value not in known:
             raise DataError("invalid_state", name, f"{name} is none that there is: {value!r}")
     return state
+
+
+def _counted(counts: WindowCounts) -> tuple[int, ...]:
+    return (
+        counts.outcome_count,
+        *counts.share_of("complaints"),
+        counts.hard_bounce_count,
+        counts.refusal_count,
+    )
 
 
 def _told(before: ReputationState, after: ReputationState, found: Score) -> ReputationChanged:
