@@ -40,10 +40,16 @@ def read_policy(path: Path) -> ReputationPolicy:
     try:
         text = path.read_text(encoding="utf-8")
         plain = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        if not isinstance(plain, dict):
+            raise DataError("unreadable", "", f"{path} is no policy: it is no table of keys")
         return policy_from_plain(plain)
     except OSError as error:
         raise DataError("unreadable", "", f"cannot read {path}: {error.strerror}") from error
     except DataError as error:
-        raise DataError(error.code, error.field, f"{path}: {error.field}: {error.text}") from error
-    except (ValueError, AttributeError) as error:
+        if not error.field:
+            raise
+        raise DataError(error.code, error.field, f"{path}: {error.text}") from error
+    except RecursionError as error:
+        raise DataError("unreadable", "", f"{path} is no policy: it is nested too deep") from error
+    except ValueError as error:
         raise DataError("unreadable", "", f"{path} is no policy: {error}") from error

@@ -100,7 +100,7 @@ def time_option(text: str, option: str) -> datetime:
     try:
         if _ZONE.search(text):
             return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):  # the zone can carry it out of all years
         pass
     raise stop(f"{option} must be a time with a zone like 2026-01-02T00:00:00Z: {text!r}", Exit.USAGE)
 

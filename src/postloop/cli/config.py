@@ -13,7 +13,8 @@ from pydantic import SecretStr
 from rich.markup import escape
 from rich.table import Table
 
-from postloop.cli.common import AsJson, DataDir, out, print_json, settings_in_force
+from postloop.adapters.settings_check import check_settings
+from postloop.cli.common import AsJson, DataDir, guarded, out, print_json, settings_in_force
 from postloop.settings import PREFIX, Settings, running_stack
 
 HIDDEN: Final = "(hidden)"
@@ -34,6 +35,8 @@ def config(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     Example: [bold]postloop config --json | jq .settings.kafka_brokers[/]
     """
     settings = settings_in_force(data_dir)
+    with guarded():
+        check_settings(settings)
     sources = sources_of(settings, data_dir)
     if as_json:
         shown = {name: shown_value(getattr(settings, name)) for name in Settings.model_fields}

@@ -18,10 +18,11 @@ from postloop.adapters.clickhouse import connect, translated
 from postloop.adapters.installed import installed_version
 from postloop.adapters.kafka_admin import admin_client
 from postloop.adapters.migrations import check_schema
+from postloop.adapters.settings_check import check_settings
 from postloop.adapters.topic_admin import check_topics
 from postloop.cli.common import AsJson, DataDir, Exit, out, print_json
 from postloop.domain.errors import PostloopError
-from postloop.settings import Settings, SettingsError, load_settings, running_stack
+from postloop.settings import Settings, load_settings, running_stack
 
 _OLDEST_PYTHON: Final = (3, 11)
 # An event more than 24 h ahead is refused; long before that, windows that end "now" miss what was just stored.
@@ -64,7 +65,8 @@ def examine(data_dir: Path | None) -> Iterator[Finding]:
     yield _python()
     try:
         settings = load_settings(data_dir=data_dir)
-    except SettingsError as error:
+        check_settings(settings)
+    except PostloopError as error:
         yield Finding(
             "settings", False, str(error), "`postloop config` and docs/configuration.md list all settings"
         )

@@ -36,6 +36,8 @@ reputation = typer.Typer(no_args_is_help=True, help="Policies of reputation.")
 
 # The first day is judged by the mail of 30 days, as any other.
 _BEFORE: Final = timedelta(days=30)
+# No day is stored from before.
+_OLDEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def register(app: typer.Typer) -> None:
@@ -67,12 +69,13 @@ def run_backtest(
     if first >= last:
         raise stop("--from must be before --to", Exit.USAGE)
     other = _read(policy)
+    begin = max(first, _OLDEST + _BEFORE) - _BEFORE
     with guarded():
         in_force = reputation_policy(settings)
         reader = ReputationReader(connect(settings), settings)
         found = [
             {"account_id": subject.account_id, "sender_domain": subject.sender_domain, **change}
-            for subject, days in reader.daily((first - _BEFORE).date(), last.date())
+            for subject, days in reader.daily(begin.date(), last.date())
             for change in _differences(days, in_force, other, first)
         ]
     if as_json:

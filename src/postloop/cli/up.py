@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final
 import typer
 from rich.table import Table
 
+from postloop.adapters.settings_check import check_settings
 from postloop.cli.common import Exit, err, guarded, out, print_json, settings_in_force, stop
 from postloop.embedded.addresses import choose_addresses, overruled
 from postloop.embedded.broker import KEEPS_NOTHING
@@ -63,6 +64,8 @@ def up(
     Example: [bold]postloop up --data-dir ./demo --kafka-port 19092[/]
     """
     settings = settings_in_force(data_dir)
+    with guarded():
+        check_settings(settings)
     if others := overruled(settings):
         names = ", ".join(f"{PREFIX}{name.upper()}" for name in others)
         err.print(

@@ -45,8 +45,9 @@ def test_a_file_says_what_differs_from_a_preset(tmp_path: Path) -> None:
         ("clean_weeks = 1", "clean_weeks is no key of a policy"),
         ("clean_days = 99", "clean_days is between 0 and 30: 99"),
         ("clean_days =", "is no policy"),
+        ("bound_z = 1" + 400 * "0", "bound_z is larger than a number can be"),
     ],
-    ids=["unknown key", "out of range", "no TOML"],
+    ids=["unknown key", "out of range", "no TOML", "no float"],
 )
 def test_a_file_that_is_no_policy_is_refused_with_its_fault(text: str, words: str, tmp_path: Path) -> None:
     file = tmp_path / "policy.toml"
@@ -54,6 +55,18 @@ def test_a_file_that_is_no_policy_is_refused_with_its_fault(text: str, words: st
     with pytest.raises(SettingsError, match=words) as error:
         policy(file)
     assert str(file) in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("[1]", "is no policy: it is no table of keys"), ('{"refusals":' * 100_000, "is nested too deep")],
+    ids=["a list", "nested"],
+)
+def test_json_that_is_no_policy_is_refused(text: str, words: str, tmp_path: Path) -> None:
+    file = tmp_path / "policy.json"
+    file.write_text(text)
+    with pytest.raises(SettingsError, match=words):
+        policy(file)
 
 
 @pytest.mark.parametrize("named", ["strict", "/nowhere/policy.toml"], ids=["no preset", "no file"])

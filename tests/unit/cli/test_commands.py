@@ -171,6 +171,69 @@ def test_a_bad_configuration_is_one_sentence_and_exit_code_2(
     assert "hunter2" not in done.output
 
 
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (
+            {"reputation_policy": "strict"},
+            "POSTLOOP_REPUTATION_POLICY is one of default, tencent, aws, google",
+        ),
+        ({"reputation_policy": "/nowhere/p.toml"}, "cannot read /nowhere/p.toml"),
+        ({"webhook_master_keys": "hunter2"}, "a master key is base64 of 32 bytes"),
+        ({"webhook_master_keys": "aHVudGVyMg=="}, "a master key has 32 bytes, in base64"),
+        ({"blocklist_lease_by_reason": "gone=3d"}, "gone is no bounce reason"),
+    ],
+    ids=["no preset", "no file", "no base64", "short key", "no reason"],
+)
+@pytest.mark.parametrize("command", ["config", "up"])
+def test_what_only_a_worker_can_read_is_refused_before_one_starts(
+    run: Run, command: str, settings: dict[str, str], said: str
+) -> None:
+    done = run(command, **settings)
+    assert done.exit_code == 2
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "hunter2" not in done.output
+
+
+def test_doctor_refuses_what_only_a_worker_can_read(run: Run) -> None:
+    done = run("doctor", "--json", reputation_policy="strict")
+    assert done.exit_code == 1
+    assert "POSTLOOP_REPUTATION_POLICY is one of" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("from_at", "to_at"),
+    [
+        ("0001-01-01T00:00:00+05:00", "2026-01-01T00:00:00Z"),
+        ("2026-01-01T00:00:00Z", "9999-12-31T23:00:00-23:00"),
+    ],
+    ids=["before all years", "behind all years"],
+)
+def test_a_time_whose_zone_carries_it_out_of_all_years_is_refused(
+    run: Run, from_at: str, to_at: str, tmp_path: Path
+) -> None:
+    (tmp_path / "p.toml").write_text("")
+    policy = str(tmp_path / "p.toml")
+    done = run("reputation", "backtest", "--policy", policy, "--from", from_at, "--to", to_at)
+    assert done.exit_code == 2
+    assert "must be a time with a zone" in done.stderr
+
+
+def test_a_backtest_may_begin_with_the_first_year(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "p.toml").write_text("")
+    times = ("--from", "0001-01-01T00:00:00Z", "--to", "2026-01-01T00:00:00Z")
+    done = run(
+        "reputation",
+        "backtest",
+        "--policy",
+        str(tmp_path / "p.toml"),
+        *times,
+        clickhouse_url="http://127.0.0.1:9",
+    )
+    assert done.exit_code == 3
+
+
 def test_config_hides_secrets_and_tells_where_a_value_comes_from(run: Run, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("POSTLOOP_CLICKHOUSE_PASSWORD=hunter2\nPOSTLOOP_LINGER=1500ms\n")
     arguments = ["config", "--data-dir", str(tmp_path / "here")]

@@ -76,7 +76,10 @@ def _integer(value: Any, key: str) -> int:
 def _number(value: Any, key: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise _wrong_type(key, "a number", value)
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:
+        raise DataError("out_of_range", key, f"{key} is larger than a number can be") from None
 
 
 def _windows(value: Any, key: str) -> tuple[str, ...]:
