@@ -9,12 +9,18 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from postloop.cli.common import printable
 from postloop.cli.domain_parts import show_parts, show_tencent
 from postloop.domain.reputation import grade_text
 
 _LIST_TITLES: Final = ("grade", "score", "account", "domain", "complaints", "hard", "refused", "advice")
 _NAMES: Final = slice(2, 4)
 _SHORTEST_NAME: Final = 8
+_SERIES: Final = (
+    ("delivered", "delivered_count"),
+    ("hard bounces", "hard_bounce_count"),
+    ("complaints", "complaint_count"),
+)
 # From here on there is room for intervals.
 _WIDE: Final = 150
 _BARS: Final = "▁▂▃▄▅▆▇█"
@@ -26,7 +32,7 @@ def show(said: dict[str, Any], console: Console) -> None:
     grade = said["grade"]
     points = "" if said["score"] is None else f" {said['score']:.1f}"
     name = f"{said['sender_domain']} of {said['account_id'] or 'all accounts'}"
-    console.print(f"[bold]{escape(name)}[/]  [{_STYLES[grade]}]{grade}{points}[/]  {grade_text(grade)}")
+    console.print(f"[bold]{_plain(name)}[/]  [{_STYLES[grade]}]{grade}{points}[/]  {grade_text(grade)}")
     if said["recommendation"] != "none":
         console.print(f"recommended: [bold]{said['recommendation']}[/]")
     console.print(_rate_table(said["rates"]))
@@ -43,17 +49,14 @@ def show(said: dict[str, Any], console: Console) -> None:
         console.print(f"{'opened':>13} {sparkline(days)} notifications by day of sending")
     for pool in said["pools"]:
         if pool["verdict"] not in ("none", "not_enough_data"):
-            console.print(f"pool {escape(pool['ip_pool'])} ({pool['kind']}): {pool['text']}")
+            console.print(f"pool {_plain(pool['ip_pool'])} ({pool['kind']}): {pool['text']}")
     for latency in said["delivery_time"]:
         console.print(
             f"to {latency['mailbox_provider']}: half within {latency['p50_s']:.1f} s, 95 % within "
             f"{latency['p95_s']:.1f} s, {_percent(latency['delayed_rate'])} later than 5 minutes"
         )
-    for title, key in (
-        ("delivered", "delivered_count"),
-        ("hard bounces", "hard_bounce_count"),
-        ("complaints", "complaint_count"),
-    ):
+    # Of all accounts together days are not read: to show none would say that nothing was sent.
+    for title, key in _SERIES if said["series"] else ():
         counts = [day[key] for day in said["days"]]
         console.print(f"{title:>13} {sparkline(counts)} {sum(counts):,}")
 
@@ -65,8 +68,8 @@ def show_list(rows: Sequence[dict[str, Any]], console: Console) -> None:
         (
             row["grade"],
             "" if row["score"] is None else f"{row['score']:.1f}",
-            row["account_id"],
-            row["sender_domain"],
+            printable(row["account_id"]),
+            printable(row["sender_domain"]),
             *(_share(row, name, is_wide=is_wide) for name in ("complaint", "hard_bounce", "refusal")),
             "" if row["recommendation"] == "none" else row["recommendation"],
         )
@@ -88,6 +91,10 @@ def sparkline(counts: Sequence[int]) -> str:
     """Return one bar a number: the highest is full, nothing is a space."""
     most = max(counts, default=0)
     return "".join(" " if not count else _BARS[(count * (len(_BARS) - 1)) // most] for count in counts)
+
+
+def _plain(text: str) -> str:
+    return escape(printable(text))
 
 
 def _rate_table(rates: dict[str, Any]) -> Table:

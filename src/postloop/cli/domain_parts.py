@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from postloop.cli.common import printable
 from postloop.domain.reputation import FACTORS
 
 _TITLES: Final = {"complaints": "complaints", "hard_bounces": "hard bounces", "refusals": "refusals"}
@@ -22,7 +23,7 @@ def show_parts(title: str, said: Sequence[dict[str, Any]], console: Console) -> 
     for part in said:
         name = part["name"] + (f" ({part['kind']})" if part["kind"] else "")
         table.add_row(
-            escape(name),
+            escape(printable(name)),
             part["grade"],
             "" if part["score"] is None else f"{part['score']:.1f}",
             f"{part['outcome_count']:,}",

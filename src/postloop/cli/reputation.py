@@ -21,6 +21,7 @@ from postloop.cli.common import (
     guarded,
     out,
     print_json,
+    printable,
     settings_for,
     stop,
     time_option,
@@ -116,7 +117,7 @@ def _read(path: Path) -> ReputationPolicy:
 def _show(found: list[dict[str, Any]]) -> None:
     table = Table("day", "account", "domain", "grade", "by the policy", box=None)
     for change in found:
-        names = (escape(change["account_id"]), escape(change["sender_domain"]))
+        names = (escape(printable(change[name])) for name in ("account_id", "sender_domain"))
         table.add_row(change["day"], *names, change["grade"], change["grade_by_policy"])
     out.print(table)
     err.print(f"{len(found)} days on which the policies part or meet again")

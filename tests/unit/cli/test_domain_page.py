@@ -69,6 +69,23 @@ def row(domain: str, account: str) -> CurrentRow:
     )
 
 
+def test_names_cannot_tell_the_terminal_anything() -> None:
+    hostile = "a\x1b[31m\nb\u202e.example"
+    console = Console(file=StringIO(), width=120)
+    show_list([summary(row(hostile, hostile))], console)
+    listed = console.file.getvalue()  # type: ignore[attr-defined]
+    assert listed.count("\n") == 2
+    parts = [Part(hostile, evidence_of(mail(1_000))) for _ in range(2)]
+    shown = page(document(health(subject=Subject(hostile, hostile), ip_pools=parts)), 120)
+    for text in (listed, shown):
+        assert "a [31m b .example" in text
+        assert not {"\x1b", "\u202e"} & set(text)
+
+
+def test_days_that_were_not_read_are_not_shown_as_days_without_mail() -> None:
+    assert "delivered" not in page(document(health(subject=Subject("", "mail.acme.example"))))
+
+
 @pytest.mark.parametrize("width", [80, 100, 150, 200])
 @pytest.mark.parametrize("name", ["a.example", "a-very-long-sender-domain-of-somebody.mail.example"])
 def test_a_list_has_one_line_a_sender_and_none_is_wider_than_the_terminal(width: int, name: str) -> None:
