@@ -42,8 +42,8 @@ _Place = tuple[str, date]
 
 def evidence_by_subject(
     rows: Iterable[Sequence[Any]], *, dimension_count: int, as_of: datetime, representative_count: int
-) -> Iterator[tuple[tuple[str, ...], Evidence]]:
-    """Yield the dimensions of each subject with its evidence, sorted.
+) -> Iterator[tuple[tuple[str, ...], Evidence | None]]:
+    """Yield the dimensions of each subject with its evidence, sorted; None: its rollups are being repaired.
 
     Args:
         rows: Dimensions, cube, name of the part, day, and the counts.
@@ -67,6 +67,7 @@ def evidence_by_subject(
             yield names, _evidence(parts, as_of=as_of, representative_count=representative_count)
         except DataError as error:  # rollups that are being repaired: the next look sees them whole
             log.warning("evidence_unreadable", subject=names, reason=str(error))
+            yield names, None
 
 
 def _evidence(

@@ -45,7 +45,7 @@ from postloop.domain.reputation import DEFAULT_REPUTATION_POLICY, DailyCounts, E
 from postloop.domain.reputation.counts import COUNT_NAMES
 from postloop.settings import Settings
 
-__all__ = ["CurrentRow", "ListPlace", "LogRow", "ReputationReader", "Subject"]
+__all__ = ["CurrentRow", "Found", "ListPlace", "LogRow", "ReputationReader", "Subject"]
 
 log = structlog.stdlib.get_logger("postloop.reputation")
 
@@ -63,6 +63,10 @@ _LIST_PLACE: Final = (
     "({score:Float64}, {negative_count:Int64}, {after_account:String}, {after_domain:String})"
 )
 _DOMAIN: Final = "sender_domain = {domain:String}"
+
+
+Found = list[tuple[Subject, Evidence | None]]
+"""Subjects with their evidence; None: there is mail, but its rollups are being repaired."""
 
 
 class ReputationReader:
@@ -90,7 +94,7 @@ class ReputationReader:
         self._few_pairs = few_pairs
         self._stored = _STORED.format(events=self._layout.readable("events"))
 
-    def all_evidence(self, as_of: datetime) -> Iterator[list[tuple[Subject, Evidence]]]:
+    def all_evidence(self, as_of: datetime) -> Iterator[Found]:
         """Yield pages with the evidence of every pair of account and sender domain of the last 30 days."""
         subjects = (
             f"{self._layout.readable('rollup_hour')} WHERE cube = 'domain' AND bucket >= {MONTH} "
@@ -98,7 +102,7 @@ class ReputationReader:
         )
         yield from self._pages(subjects, "1", as_of, {})
 
-    def news(self, as_of: datetime, *, since: datetime) -> Iterator[list[tuple[Subject, Evidence]]]:
+    def news(self, as_of: datetime, *, since: datetime) -> Iterator[Found]:
         """Yield pages with the evidence of those of whom events were stored since a moment."""
         which = NEWS.format(stored=self._stored)
         yield from self._pages(self._stored, which, as_of, {"since": milliseconds(since)})
@@ -110,13 +114,14 @@ class ReputationReader:
         which = _DOMAIN if account_id is None else _ONE
         said = {"domain": sender_domain} | ({} if account_id is None else {"account": account_id})
         dimensions = (*PAIR, "mailbox_provider") if by_provider else PAIR
-        return [(Subject(*names), found) for names, found in self._added_up(which, as_of, said, dimensions)]
+        added_up = self._added_up(which, as_of, said, dimensions)
+        return [(Subject(*names), found) for names, found in added_up if found is not None]
 
-    def by_provider(self, subjects: Sequence[Subject], *, as_of: datetime) -> list[tuple[Subject, Evidence]]:
+    def by_provider(self, subjects: Sequence[Subject], *, as_of: datetime) -> Found:
         """Return the evidence of some pairs of account and sender domain with each mailbox provider."""
         return self._by_part(subjects, as_of, SOME, ("mailbox_provider",))
 
-    def over_pools(self, subjects: Sequence[Subject], *, as_of: datetime) -> list[tuple[Subject, Evidence]]:
+    def over_pools(self, subjects: Sequence[Subject], *, as_of: datetime) -> Found:
         """Return the evidence of some pairs of account and sender domain over each IP pool.
 
         Mail without a pool is in none.
@@ -129,18 +134,18 @@ class ReputationReader:
         """Return (pool, its kind, evidence) of one pair; mail without a pool is in none."""
         which, said = f"{_ONE} AND ip_pool != ''", {"account": account_id, "domain": sender_domain}
         found = self._added_up(which, as_of, said, ("ip_pool", "ip_pool_kind"))
-        return [(pool, kind, evidence) for (pool, kind), evidence in found]
+        return [(pool, kind, evidence) for (pool, kind), evidence in found if evidence is not None]
 
     def of_everybody(self, sender_domain: str, *, as_of: datetime) -> Evidence:
         """Return the evidence of a sender domain over all accounts that use it."""
         found = self._added_up(_DOMAIN, as_of, {"domain": sender_domain}, ("sender_domain",))
-        return next((evidence for _, evidence in found), Evidence({}))
+        return next((evidence for _, evidence in found if evidence is not None), Evidence({}))
 
     def _by_part(
         self, subjects: Sequence[Subject], as_of: datetime, which: str, part: Sequence[str]
-    ) -> list[tuple[Subject, Evidence]]:
+    ) -> Found:
         """Return the evidence of some pairs, of each part of their mail by itself."""
-        found = []
+        found: Found = []
         for some in batches(subjects):
             said = {
                 "accounts": [subject.account_id for subject in some],
@@ -151,7 +156,7 @@ class ReputationReader:
 
     def _added_up(
         self, which: str, as_of: datetime, said: dict[str, Any], dimensions: Sequence[str]
-    ) -> Iterator[tuple[tuple[str, ...], Evidence]]:
+    ) -> Iterator[tuple[tuple[str, ...], Evidence | None]]:
         """Return the evidence of few subjects, in order of their dimensions."""
         minute = _minute(as_of)
         query = parts_query(self._layout, which=which, dimensions=dimensions)
@@ -162,9 +167,7 @@ class ReputationReader:
             representative_count=self._representative_count,
         )
 
-    def _pages(
-        self, subjects: str, which: str, as_of: datetime, said: dict[str, Any]
-    ) -> Iterator[list[tuple[Subject, Evidence]]]:
+    def _pages(self, subjects: str, which: str, as_of: datetime, said: dict[str, Any]) -> Iterator[Found]:
         """Yield the evidence page by page.
 
         Args:
@@ -185,8 +188,8 @@ class ReputationReader:
 
     def _evidence(
         self, which: str, as_of: datetime, said: dict[str, Any], dimensions: Sequence[str], *, pair_count: int
-    ) -> list[tuple[Subject, Evidence]]:
-        """Return the evidence of pairs, or of parts of their mail; what cannot be is left out and told."""
+    ) -> Found:
+        """Return the evidence of pairs, or of parts of their mail; of counts that cannot be None, which is told."""
 
         def subject_of(names: Sequence[str]) -> Subject:
             return Subject(**dict(zip(dimensions, names, strict=True)))
@@ -194,13 +197,14 @@ class ReputationReader:
         if pair_count <= self._few_pairs:
             added_up = self._added_up(which, as_of, said, dimensions)
             return [(subject_of(names), evidence) for names, evidence in added_up]
-        found = []
+        found: Found = []
         for names, counts in self._counted(which, as_of, said, dimensions):
             subject = subject_of(names)
             try:
                 found.append((subject, evidence_of_counted(counts, self._representative_count)))
             except DataError as error:  # rollups that are being repaired: the next look sees them whole
                 log.warning("evidence_unreadable", sender_domain=subject.sender_domain, reason=str(error))
+                found.append((subject, None))
         return found
 
     def _counted(

@@ -18,7 +18,7 @@ from postloop.adapters.errors import RefusedError, UnavailableError
 from postloop.adapters.health_server import HealthState
 from postloop.adapters.metrics import ReputationMetrics
 from postloop.adapters.partition_store import PartitionStore
-from postloop.adapters.reputation_store import Subject
+from postloop.adapters.reputation_store import Found, Subject
 from postloop.contracts.fields import milliseconds
 from postloop.contracts.reputation import KEY_PREFIX, REPUTATION_PREFIXES, kept_from_bytes
 from postloop.domain.reputation import Evidence, ReputationPolicy
@@ -35,8 +35,6 @@ from postloop_streams.reputation.publishing import Publisher
 from postloop_streams.reputation.watching import AlertWatch
 
 log = structlog.stdlib.get_logger("postloop.reputation")
-
-Found = list[tuple[Subject, Evidence]]
 
 # Windows move on and latecomers arrive: everybody is looked at so often, whether there is news or not.
 SWEEP_EVERY_S: Final = 3600.0
@@ -194,7 +192,8 @@ class Watcher:
                     is_idle = False
                 if sweep is None and now_s >= sweep_at_s:
                     sweep_at_s = now_s + SWEEP_EVERY_S
-                    sweep = _Sweep(self._reader.all_evidence(utc_now() + _RUNNING))
+                    began_at = utc_now()
+                    sweep = _Sweep(self._reader.all_evidence(began_at + _RUNNING), milliseconds(began_at))
                 if sweep is not None:
                     is_idle, sweep = False, await self._sweep_on(assignment, sweep)
                 if is_idle:
@@ -224,12 +223,12 @@ class Watcher:
         """Look at the next page of everybody, at last at those who have sent nothing for 30 days."""
         page = await asyncio.to_thread(next, sweep.pages, None)
         if page is not None:
-            sweep.seen.update(subject for subject, _ in page)
+            sweep.found(page)
             await self._take(assignment, page)
-            sweep.seen.update(await self._take_by_part(assignment, self._big(assignment, page)))
+            sweep.found(await self._take_by_part(assignment, self._big(assignment, page)))
             return sweep
         for store in assignment.stores.values():
-            silent = await asyncio.to_thread(_silent, store, sweep.seen)
+            silent = await asyncio.to_thread(_silent, store, sweep)
             await self._take(assignment, [(subject, _NOTHING) for subject in silent])
         self._metrics.reputation_senders.set(
             sum(store.count(KEY_PREFIX) for store in assignment.stores.values())
@@ -239,12 +238,15 @@ class Watcher:
     async def _take(
         self,
         assignment: _Assignment,
-        found: Sequence[tuple[Subject, Evidence]],
+        found: Sequence[tuple[Subject, Evidence | None]],
         *,
         is_settled: bool = False,
     ) -> None:
-        by_partition: defaultdict[int, Found] = defaultdict(list)
+        """Judge subjects; those whose rollups are being repaired another time."""
+        by_partition: defaultdict[int, list[tuple[Subject, Evidence]]] = defaultdict(list)
         for subject, evidence in found:
+            if evidence is None:
+                continue
             by_partition[owner_of(subject.sender_domain, self.partitions)].append((subject, evidence))
         now_ms = milliseconds(utc_now())
         for number, store in assignment.stores.items():
@@ -268,7 +270,8 @@ class Watcher:
         return [
             subject
             for subject, evidence in page
-            if evidence.counts("30d").outcome_count >= BIG_OUTCOME_COUNT
+            if evidence is not None
+            and evidence.counts("30d").outcome_count >= BIG_OUTCOME_COUNT
             and owner_of(subject.sender_domain, self.partitions) in assignment.stores
         ]
 
@@ -279,22 +282,22 @@ class Watcher:
 
     async def _take_by_part(
         self, assignment: _Assignment, big: Sequence[Subject], *, is_settled: bool = False
-    ) -> list[Subject]:
+    ) -> Found:
         """Judge larger senders with each mailbox provider and over each IP pool; return these parts."""
         if not big or assignment.is_closed:
             return []
         now_s = time.monotonic()
         least, as_of = self._policy.min_outcome_count, utc_now() + _RUNNING
-        found = []
+        found: Found = []
         for read in (self._reader.by_provider, self._reader.over_pools):
             found += [
                 (subject, evidence)
                 for subject, evidence in await asyncio.to_thread(partial(read, big, as_of=as_of))
-                if evidence.counts("30d").outcome_count >= least
+                if evidence is None or evidence.counts("30d").outcome_count >= least
             ]
         await self._take(assignment, found, is_settled=is_settled)
         self._by_part_s.update(dict.fromkeys(big, now_s))
-        return [subject for subject, _ in found]
+        return found
 
     async def _finish(self, number: int, store: PartitionStore, decisions: Decisions) -> None:
         """Do what was decided. After a crash anywhere in here the next owner tells the same, with the same ids."""
@@ -326,8 +329,23 @@ class Watcher:
 
 @dataclass
 class _Sweep:
+    """A look at everybody.
+
+    Attributes:
+        began_ms: Whoever was judged since then is not silent: news may have come behind a page.
+        seen: Of whom there is mail.
+        unreadable: Pairs of which something could not be read: nothing of them is silent for that.
+    """
+
     pages: Iterator[Found]
+    began_ms: int
     seen: set[Subject] = field(default_factory=set)
+    unreadable: set[Subject] = field(default_factory=set)
+
+    def found(self, page: Found) -> None:
+        """Remember whom a page is about."""
+        self.seen.update(subject for subject, _ in page)
+        self.unreadable.update(subject.domain for subject, evidence in page if evidence is None)
 
 
 def next_look_after_s(took_s: float, *, interval_s: float) -> float:
@@ -338,7 +356,7 @@ def next_look_after_s(took_s: float, *, interval_s: float) -> float:
     return max(interval_s, took_s + min(took_s, interval_s))
 
 
-def _silent(store: PartitionStore, seen: set[Subject]) -> list[Subject]:
+def _silent(store: PartitionStore, sweep: _Sweep) -> list[Subject]:
     """Return those of whom something is said and nothing is counted any more."""
     silent = []
     for prefix in REPUTATION_PREFIXES:
@@ -347,7 +365,10 @@ def _silent(store: PartitionStore, seen: set[Subject]) -> list[Subject]:
             after = page[-1][0]
             for key, value in page:
                 subject = subject_of(key)
-                is_judged = subject.is_part or kept_from_bytes(value)[0].standing.grade != "unknown"
-                if subject not in seen and is_judged:
+                if subject in sweep.seen or subject.domain in sweep.unreadable:
+                    continue
+                state = kept_from_bytes(value)[0]
+                is_judged = subject.is_part or state.standing.grade != "unknown"
+                if is_judged and state.at_ms < sweep.began_ms:
                     silent.append(subject)
     return silent

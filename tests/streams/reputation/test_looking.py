@@ -39,10 +39,10 @@ class Evidences:
     """What ClickHouse would add up; who is in `news` is found by the looks that follow."""
 
     def __init__(self) -> None:
-        self.all: dict[Subject, Evidence] = {}
-        self.news_of: dict[Subject, Evidence] = {}
-        self.with_provider: dict[Subject, Evidence] = {}
-        self.over_pool: dict[Subject, Evidence] = {}
+        self.all: dict[Subject, Evidence | None] = {}
+        self.news_of: dict[Subject, Evidence | None] = {}
+        self.with_provider: dict[Subject, Evidence | None] = {}
+        self.over_pool: dict[Subject, Evidence | None] = {}
         self.asked: list[Subject] = []
         self.failures = 0
 
@@ -277,6 +277,55 @@ async def test_who_sends_nothing_any_more_becomes_unknown(tmp_path: Path) -> Non
     assert [change.after.grade for change in later.changes] == ["unknown", "unknown"]
     kept = {key for key, value in later.kept.items() if value is not None}
     assert kept == {state_key("acme", "a.example")}
+
+
+async def test_who_begins_while_everybody_is_looked_at_is_not_taken_for_silent(tmp_path: Path) -> None:
+    """Its page was read before it came: at the end it was told as unknown, with `resume`, and as bad again."""
+
+    class Beginning(Evidences):
+        def all_evidence(self, as_of: datetime) -> Iterator[Found]:
+            yield from super().all_evidence(as_of)
+            self.news_of[SENDER] = mail(10_000, complaints=50)
+            yield []
+            yield []
+
+    evidences = Beginning()
+    evidences.with_provider[Subject("acme", "a.example", "yahoo")] = mail(10_000, complaints=50)
+    evidences.all[OTHER] = mail(10_000)
+    last = Subject("last", "c.example")
+    async with working(tmp_path, evidences, interval_s=0.0) as outlet:
+        await outlet.until(lambda: SENDER in outlet.current)
+        await asyncio.sleep(0.2)  # some looks, and the end of the one at everybody
+        evidences.news_of[last] = mail(10_000)
+        await outlet.until(lambda: last in outlet.current)
+    assert [(change.mailbox_provider, change.after.grade) for change in outlet.changes] == [(None, "bad")]
+
+
+async def test_whose_rollups_are_being_repaired_is_not_taken_for_silent(tmp_path: Path) -> None:
+    evidences, at_yahoo = Evidences(), Subject("acme", "a.example", "yahoo")
+    evidences.all[SENDER] = mail(10_000)
+    evidences.with_provider[at_yahoo] = mail(9_000, complaints=50)
+    async with working(tmp_path, evidences) as outlet:
+        await outlet.until(lambda: len(outlet.current) == 2)
+    evidences.all = {SENDER: None, OTHER: mail(10_000)}
+    async with working(tmp_path, evidences) as later:
+        await later.until(lambda: OTHER in later.current)
+        await asyncio.sleep(0.2)  # to the end of the look at everybody
+    assert later.changes == []
+
+
+async def test_whose_part_is_being_repaired_is_not_taken_for_silent(tmp_path: Path) -> None:
+    evidences, at_yahoo = Evidences(), Subject("acme", "a.example", "yahoo")
+    evidences.all[SENDER] = mail(10_000)
+    evidences.with_provider[at_yahoo] = mail(9_000, complaints=50)
+    async with working(tmp_path, evidences) as outlet:
+        await outlet.until(lambda: len(outlet.current) == 2)
+    evidences.with_provider[at_yahoo] = None
+    evidences.all[OTHER] = mail(10_000)
+    async with working(tmp_path, evidences) as later:
+        await later.until(lambda: OTHER in later.current)
+        await asyncio.sleep(0.2)
+    assert later.changes == []
 
 
 async def test_an_outage_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
