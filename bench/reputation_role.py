@@ -122,7 +122,8 @@ def look(store: Store, state: PartitionStore, kind: str, *, since: datetime | No
         for page in reader.all_evidence(as_of) if since is None else reader.news(as_of, since=since):
             asked_s = time.perf_counter()
             now_ms = time.time_ns() // 1_000_000
-            decisions = decide(state, page, policy=DEFAULT_REPUTATION_POLICY, now_ms=now_ms)
+            found = [(subject, evidence) for subject, evidence in page if evidence is not None]
+            decisions = decide(state, found, policy=DEFAULT_REPUTATION_POLICY, now_ms=now_ms)
             state.apply(decisions.items)
             decided_s += time.perf_counter() - asked_s
             senders, changes = senders + len(page), changes + len(decisions.changes)
