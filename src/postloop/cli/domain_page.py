@@ -12,6 +12,7 @@ from rich.table import Table
 from postloop.cli.common import printable
 from postloop.cli.domain_parts import show_parts, show_tencent
 from postloop.domain.reputation import grade_text
+from postloop.domain.reputation.score import RANK
 
 _LIST_TITLES: Final = ("grade", "score", "account", "domain", "complaints", "hard", "refused", "advice")
 _NAMES: Final = slice(2, 4)
@@ -29,12 +30,7 @@ _STYLES: Final = {"high": "green", "medium": "yellow", "low": "dark_orange", "ba
 
 def show(said: dict[str, Any], console: Console) -> None:
     """Draw a document."""
-    grade = said["grade"]
-    points = "" if said["score"] is None else f" {said['score']:.1f}"
-    name = f"{said['sender_domain']} of {said['account_id'] or 'all accounts'}"
-    console.print(f"[bold]{_plain(name)}[/]  [{_STYLES[grade]}]{grade}{points}[/]  {grade_text(grade)}")
-    if said["recommendation"] != "none":
-        console.print(f"recommended: [bold]{said['recommendation']}[/]")
+    _show_standing(said, console)
     console.print(_rate_table(said["rates"]))
     for action in said["actions"]:
         console.print(f"- {action['text']}")
@@ -91,6 +87,25 @@ def sparkline(counts: Sequence[int]) -> str:
     """Return one bar a number: the highest is full, nothing is a space."""
     most = max(counts, default=0)
     return "".join(" " if not count else _BARS[(count * (len(_BARS) - 1)) // most] for count in counts)
+
+
+def _show_standing(said: dict[str, Any], console: Console) -> None:
+    grade = said["grade"]
+    points = "" if said["score"] is None else f" {said['score']:.1f}"
+    name = f"{said['sender_domain']} of {said['account_id'] or 'all accounts'}"
+    console.print(f"[bold]{_plain(name)}[/]  [{_STYLES[grade]}]{grade}{points}[/]  {grade_text(grade)}")
+    if _is_held(said):
+        console.print(
+            f"held: its mail of now would be {said['grade_by_counts']}; a grade rises after clean days only"
+        )
+    if said["recommendation"] != "none":
+        console.print(f"recommended: [bold]{said['recommendation']}[/]")
+
+
+def _is_held(said: dict[str, Any]) -> bool:
+    """Return whether a worse grade is said than the mail of now would give."""
+    grade, by_counts = said["grade"], said["grade_by_counts"]
+    return "unknown" not in (grade, by_counts) and RANK[by_counts] > RANK[grade]
 
 
 def _plain(text: str) -> str:

@@ -82,6 +82,14 @@ def test_names_cannot_tell_the_terminal_anything() -> None:
         assert not {"\x1b", "\u202e"} & set(text)
 
 
+def test_a_grade_that_is_held_is_told_from_what_the_mail_of_now_says() -> None:
+    held = "held: its mail of now would be high"
+    low = {"current": row("mail.acme.example", "acme")}
+    assert held in page(document(health(evidence=evidence_of(mail(10_000)), **low)))
+    assert "held" not in page(document(health(evidence=evidence_of(mail(10_000, complaints=50)), **low)))
+    assert "held" not in page(document(health(evidence=evidence_of(mail(10)), **low)))
+
+
 def test_days_that_were_not_read_are_not_shown_as_days_without_mail() -> None:
     assert "delivered" not in page(document(health(subject=Subject("", "mail.acme.example"))))
 

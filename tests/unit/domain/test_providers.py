@@ -1,5 +1,8 @@
 """Mailbox providers: a bounded set of names."""
 
+import re
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,3 +68,10 @@ def test_every_domain_of_the_table_belongs_to_one_provider_and_is_canonical() ->
 def test_only_named_providers_report_complaints() -> None:
     assert set(PROVIDERS) >= REPORTS_COMPLAINTS
     assert not REPORTS_COMPLAINTS & {"gmail", "apple", CORPORATE, OTHER}
+
+
+def test_the_page_on_reputation_names_who_reports_complaints() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "reputation.md").read_text(encoding="utf-8")
+    said = re.search(r"These mailbox providers report complaints: (.*?)\. ", page, re.DOTALL)
+    assert said is not None
+    assert set(re.findall(r"`(\w+)`", said[1])) == REPORTS_COMPLAINTS
