@@ -111,7 +111,8 @@ class AlertWatch:
     async def look(self, stores: Stores) -> bool:
         """Look at delivery times, and at the hour that was closed last; return whether it was time for that."""
         now = self._clock()
-        if self._next_at is not None and now < self._next_at:
+        # A clock that was set back does not make the next look wait for as long.
+        if self._next_at is not None and self._next_at - LOOK_EVERY <= now < self._next_at:
             return False
         await self._look_at_delays(stores, now)
         until = _whole_hour(now - CLOSED_AFTER)

@@ -61,6 +61,14 @@ async def test_delays_are_told_once_when_they_begin_and_once_when_they_end(
         assert "arrives late" in began.text or "accepts mail of mail.acme.example late" in began.text
 
 
+async def test_a_clock_that_is_set_back_stops_no_look(world: World) -> None:
+    assert await world.watch.look({0: world.store})
+    assert not await world.watch.look({0: world.store})
+    world.now -= HOUR
+    assert await world.watch.look({0: world.store})
+    assert not await world.watch.look({0: world.store})
+
+
 async def test_usual_delivery_times_tell_nothing(world: World) -> None:
     deliveries(world, SENDER, late=range(0))
     await pass_slices(world, 36)
