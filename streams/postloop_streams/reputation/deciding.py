@@ -39,6 +39,9 @@ SCORE_STEP: Final = 1.0
 # So are the counts behind the rates, when one moved by this share. Else once they have come to rest: `UnsettledCounts`.
 COUNT_STEP: Final = 0.1
 KEEP_EVERY_MS: Final = 55 * 60_000
+# What was judged later than now by more than this was judged by a clock that was wrong: else nothing would be said of
+# anybody until the time has come.
+MAX_AHEAD_MS: Final = 10 * 60_000
 _NOTHING: Final = Evidence({})
 
 UnsettledCounts = dict[str, tuple[int, ...] | None]
@@ -94,6 +97,8 @@ def decide(
     for key, (subject, evidence) in zip(keys, found, strict=True):
         value = known.get(key)
         state = ReputationState() if value is None else kept_from_bytes(value)[0]
+        if state.at_ms > now_ms + MAX_AHEAD_MS:
+            state = replace(state, at_ms=0)
         new, changes = evaluate(state, evidence, policy, now_ms)
         shown = new
         if subject.mailbox_provider and not all(

@@ -44,6 +44,7 @@ from postloop_streams.reputation.deciding import (
 
 NOW_MS = 1_790_000_000_000
 SENDER = Subject("acme", "mail.acme.example")
+OTHER = Subject("zeta", "news.zeta.example")
 
 
 @pytest.fixture
@@ -120,6 +121,14 @@ def test_counts_that_moved_are_shown_at_once_where_it_is_by_a_tenth_and_else_whe
     assert shown(mail(1_102), 4) == [1_102]
     assert shown(mail(1_102), 5) == []
     assert unsettled == {}
+
+
+def test_a_clock_that_was_a_day_ahead_silences_nobody(store: PartitionStore) -> None:
+    judged(store, mail(), now_ms=NOW_MS + DAY_MS)
+    (change,) = judged(store, mail(complaint_count=50), now_ms=NOW_MS).changes
+    assert change.after.grade == "bad"
+    judged(store, mail(), subject=OTHER, now_ms=NOW_MS + 1_000)
+    assert judged(store, mail(complaint_count=50), subject=OTHER, now_ms=NOW_MS).changes == []
 
 
 def test_a_first_complaint_is_shown_at_once(store: PartitionStore) -> None:
