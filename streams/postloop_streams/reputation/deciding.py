@@ -36,8 +36,11 @@ from postloop.domain.reputation.score import RANK
 
 # A score moves with every mail and decides nothing: it is kept when it moved by so much, or after so long.
 SCORE_STEP: Final = 1.0
-# So are the counts behind the rates, when one moved by this share. Else once they have come to rest: `UnsettledCounts`.
+# So are the counts behind the rates, when one moved by this share; at rest by less, or what was kept longer ago: with
+# each mail of a sender that sends one a minute the changelog would outgrow the events.
 COUNT_STEP: Final = 0.1
+REST_STEP: Final = 0.01
+REST_EVERY_MS: Final = 10 * 60_000
 KEEP_EVERY_MS: Final = 55 * 60_000
 # What was judged later than now by more than this was judged by a clock that was wrong: else nothing would be said of
 # anybody until the time has come.
@@ -84,7 +87,7 @@ def decide(
 
     Args:
         unsettled: Remembered from look to look, and changed.
-        is_settled: No events came in since the last look: all counts that moved are kept.
+        is_settled: No events came in since the last look: counts are at rest.
 
     A fall with one mailbox provider is told when it is deeper than that of the domain, which says the rest. Changes
     over one IP pool are stored, every one, and not told.
@@ -206,7 +209,7 @@ def _says_more(change: ReputationChanged, whole: ReputationState | None) -> bool
 def _is_worth_keeping(before: ReputationState, after: ReputationState) -> bool:
     if after.at_ms - before.at_ms >= KEEP_EVERY_MS:
         return True
-    if _lasting(before) != _lasting(after) or _have_moved(before.counted, after.counted):
+    if _lasting(before) != _lasting(after) or _have_moved(before.counted, after.counted, step=COUNT_STEP):
         return True
     old, new = before.standing.score, after.standing.score
     return old != new if old is None or new is None else abs(old - new) >= SCORE_STEP
@@ -215,8 +218,9 @@ def _is_worth_keeping(before: ReputationState, after: ReputationState) -> bool:
 def _has_settled(
     key: str, before: ReputationState, after: ReputationState, unsettled: UnsettledCounts, *, is_settled: bool
 ) -> bool:
-    """Return whether counts are other ones than those that were kept, and are at rest now."""
-    if before.counted == after.counted:
+    """Return whether counts have come to rest at others than those that were kept."""
+    is_due = after.at_ms - before.at_ms >= REST_EVERY_MS and before.counted != after.counted
+    if not is_due and not _have_moved(before.counted, after.counted, step=REST_STEP):
         return False
     if is_settled or unsettled.get(key) == after.counted:
         return True
@@ -224,12 +228,10 @@ def _has_settled(
     return False
 
 
-def _have_moved(before: Sequence[int] | None, after: Sequence[int] | None) -> bool:
+def _have_moved(before: Sequence[int] | None, after: Sequence[int] | None, *, step: float) -> bool:
     if before is None or after is None:
         return False  # of an older release: the hourly look keeps it
-    return any(
-        old != new and abs(new - old) >= COUNT_STEP * old for old, new in zip(before, after, strict=True)
-    )
+    return any(old != new and abs(new - old) >= step * old for old, new in zip(before, after, strict=True))
 
 
 def _lasting(state: ReputationState) -> tuple[object, ...]:

@@ -33,6 +33,7 @@ from postloop.domain.reputation import (
 )
 from postloop_streams.reputation.deciding import (
     KEEP_EVERY_MS,
+    REST_EVERY_MS,
     Decisions,
     UnsettledCounts,
     decide,
@@ -116,11 +117,16 @@ def test_counts_that_moved_are_shown_at_once_where_it_is_by_a_tenth_and_else_whe
 
     assert shown(mail(1_000), 0) == [1_000]
     assert shown(mail(1_100), 1) == [1_100]
-    assert shown(mail(1_101), 2) == []
-    assert shown(mail(1_102), 3) == []
-    assert shown(mail(1_102), 4) == [1_102]
-    assert shown(mail(1_102), 5) == []
+    assert shown(mail(1_120), 2) == []
+    assert shown(mail(1_130), 3) == []
+    assert shown(mail(1_130), 4) == [1_130]
+    assert shown(mail(1_130), 5) == []
     assert unsettled == {}
+    # Less than a hundredth is worth a row every ten minutes.
+    for after_ms in (6, 7, 3 + REST_EVERY_MS):
+        assert shown(mail(1_131), after_ms) == []
+    assert shown(mail(1_131), 4 + REST_EVERY_MS) == []
+    assert shown(mail(1_131), 5 + REST_EVERY_MS) == [1_131]
 
 
 def test_a_clock_that_was_a_day_ahead_silences_nobody(store: PartitionStore) -> None:
