@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import structlog
+from pydantic import ValidationError
 
 from postloop.adapters.clock import utc_now
 from postloop.adapters.metrics import WebhookMetrics
 from postloop.adapters.webhook_endpoints import owner_partition
+from postloop.contracts.alert import DeliveryAlertV1
 from postloop.contracts.blocklist import BlocklistExpireV1, BlocklistInsertV1
 from postloop.contracts.deadletter import DeadLetterV1
 from postloop.contracts.decode import Limits, decode_batch
 from postloop.contracts.events import Event
-from postloop.contracts.field_errors import FieldError
+from postloop.contracts.field_errors import FieldError, field_errors
 from postloop.contracts.fields import milliseconds
+from postloop.contracts.reputation import ReputationChangeV1
 from postloop.contracts.webhook_delivery import DeliveryV1, deliveries_of, deliveries_to_bytes
 from postloop.contracts.webhook_sources import (
     notice_of_alert,
@@ -34,6 +36,7 @@ from postloop.domain.event_types import (
     REPUTATION_CHANGE_TOPIC,
     EventType,
 )
+from postloop.domain.webhook.bodies import plain_json
 from postloop.domain.webhook.matching import Directory
 from postloop.domain.webhook.notice import Notice
 from postloop_streams.dead_letters import letter_of
@@ -132,9 +135,8 @@ class Intake:
         for record in records:
             try:
                 told.append((_notice_of_output(topic, record.value), record, None))
-            except (ValueError, KeyError, TypeError) as error:
-                why = FieldError("invalid", "", _first_line(error))
-                letters.append(letter_of(record, [why], stage="validate"))
+            except ValueError as error:
+                letters.append(letter_of(record, _reasons(error), stage="validate"))
         return await self._tell(told, letters)
 
     async def notice(self, notice: Notice) -> None:
@@ -198,15 +200,19 @@ def _notice_of_output(topic: str, value: bytes | None) -> Notice:
     """Return what a record tells.
 
     Raises:
-        ValueError, KeyError, TypeError: It is not what the topic holds.
+        ValueError: It is not what the topic holds.
     """
     if topic == BLOCKLIST_INSERT_TOPIC:
         return notice_of_blocklist(BlocklistInsertV1.model_validate_json(value or b""))
     if topic == BLOCKLIST_EXPIRE_TOPIC:
         return notice_of_blocklist(BlocklistExpireV1.model_validate_json(value or b""))
-    document: Any = json.loads(value or b"")
+    model = ReputationChangeV1 if topic == REPUTATION_CHANGE_TOPIC else DeliveryAlertV1
+    document = model.model_validate_json(value or b"").model_dump(mode="json")
+    plain_json(document)  # raises for NaN and for what is infinite: no body can hold them
     return notice_of_reputation(document) if topic == REPUTATION_CHANGE_TOPIC else notice_of_alert(document)
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0][:500]
+def _reasons(error: ValueError) -> Sequence[FieldError]:
+    if isinstance(error, ValidationError):
+        return field_errors(error)
+    return [FieldError("invalid", "", str(error)[:500])]
