@@ -189,7 +189,7 @@ class Desk:
             health = one.changelog.health(name)
             pace = one.paces[name] = Pace(endpoint, now_ms=now_ms, health=health)
             one.kept_health[name] = health
-        pace.endpoint = endpoint
+        pace.take(endpoint)
         return pace
 
     def abandon(self, jobs: Sequence[Job]) -> None:

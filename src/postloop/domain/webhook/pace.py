@@ -30,7 +30,7 @@ class Pace:
     """The state of one endpoint; a new owner begins with its health and nothing else.
 
     Attributes:
-        endpoint: Its newest version; may be replaced at any time.
+        endpoint: Its newest version.
         health: To be stored when it changes.
         first_running: First attempts that run or stand ready.
         late_running: Late attempts likewise.
@@ -44,6 +44,15 @@ class Pace:
         self._circuit = CLOSED
         self._limit = FIRST_LIMIT
         self._bucket = full_bucket(rate_per_s=endpoint.rate_limit_per_s, now_ms=now_ms)
+        self._forget_before(endpoint.state_ms)
+
+    def take(self, endpoint: Endpoint) -> None:
+        """Go on with a newer version of the endpoint; one that was resumed begins anew."""
+        is_resumed = endpoint.state == "active" and endpoint.state_ms > self.endpoint.state_ms
+        self.endpoint = endpoint
+        if is_resumed:
+            self._circuit, self._limit = CLOSED, FIRST_LIMIT
+            self._forget_before(endpoint.state_ms)
 
     def limit(self, *, now_ms: int) -> int:
         """Return how many attempts may run or stand ready; 0: none now, and nothing need be read for it."""
@@ -91,6 +100,11 @@ class Pace:
     def abandoned(self, lane: Lane) -> None:
         """Note that an attempt was given up by us: nothing is known."""
         self._add(lane, -1)
+
+    def _forget_before(self, state_ms: int) -> None:
+        """Let failures from before the endpoint was resumed count no more: the next would disable it again."""
+        if self.health.first_ms < state_ms:
+            self.health = HEALTHY
 
     @property
     def _most(self) -> int:

@@ -9,6 +9,7 @@ import pytest
 from postloop.domain.webhook.health import Health
 from postloop.domain.webhook.pace import Pace
 from postloop.domain.webhook.schedule import Answer, judge
+from postloop.domain.webhook.transitions import moved, rotated
 from tests.unit.domain.webhook.test_endpoints import NOW, endpoint
 
 HOUR_MS = 3_600_000
@@ -78,3 +79,34 @@ def test_an_attempt_that_was_abandoned_frees_its_slot() -> None:
     pace.began("late")
     pace.abandoned("late")
     assert (pace.first_running, pace.late_running) == (0, 0)
+
+
+def failing_for_days() -> Pace:
+    pace = made()
+    for hour in range(121):
+        is_hopeless = attempt(pace, Answer(status=500), now_ms=NOW + hour * HOUR_MS)
+    assert is_hopeless
+    return pace
+
+
+@pytest.mark.parametrize("is_new_owner", [True, False], ids=["a new owner", "the same owner"])
+def test_an_endpoint_that_was_disabled_and_resumed_begins_anew(is_new_owner: bool) -> None:
+    """Its next failure disabled it again, with an open circuit before that."""
+    pace = failing_for_days()
+    resumed_ms = NOW + 122 * HOUR_MS
+    disabled = moved(pace.endpoint, "disable", now_ms=NOW + 120 * HOUR_MS, cause="failing")
+    resumed = moved(disabled, "resume", now_ms=resumed_ms)
+    if is_new_owner:
+        pace = Pace(resumed, now_ms=resumed_ms, health=pace.health)
+    else:
+        pace.take(resumed)
+    assert pace.limit(now_ms=resumed_ms) == 4
+    for hour in range(119):
+        assert attempt(pace, Answer(status=500), now_ms=resumed_ms + hour * HOUR_MS) is False
+    assert attempt(pace, Answer(status=500), now_ms=resumed_ms + 121 * HOUR_MS) is True
+
+
+def test_another_change_of_an_endpoint_forgets_no_failures() -> None:
+    pace = failing_for_days()
+    pace.take(rotated(pace.endpoint, "whsec_" + "a" * 40, now_ms=NOW))
+    assert attempt(pace, Answer(status=500), now_ms=NOW + 121 * HOUR_MS) is True
