@@ -124,9 +124,13 @@ def test_a_send_is_not_told() -> None:
 
 
 def test_long_texts_are_cut_and_a_body_has_a_limit() -> None:
-    notice = notice_of_event("bounce", event(diagnostic="x" * 900_000, recipient="y" * 50_000))
-    assert notice is not None
-    assert len(body_of(notice, endpoint())) < 20_000
+    long = {name: "x" * 200_000 for name in ("diagnostic", "remote_host", "smtp_command", "enhanced_code")}
+    for notice in (
+        notice_of_event("bounce", event(**long, recipient="y" * 50_000)),
+        notice_of_event("delivery", event(smtp_response="x" * 400_000, remote_host="x" * 400_000)),
+    ):
+        assert notice is not None
+        assert len(body_of(notice, endpoint())) < 20_000
     with pytest.raises(DataError, match="at most 262144 bytes"):
         body_of(replace(notice, data={"figures": "z" * MAX_BODY_BYTES}), endpoint())
 

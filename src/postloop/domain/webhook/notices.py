@@ -70,7 +70,9 @@ def _refused(event: Mapping[str, Any], reason: Reason, hard: bool, fault: Fault)
     is_final = event["action"] != "delayed"
     if is_final:
         own["hard"] = hard
-    own |= {name: event[name] for name in ("smtp_code", "enhanced_code", "smtp_command", "remote_host")}
+    own["smtp_code"] = event["smtp_code"]
+    names = ("enhanced_code", "smtp_command", "remote_host")
+    own |= {name: event[name][:MAX_LABEL_CHARS] for name in names}
     own["diagnostic"] = event["diagnostic"][:MAX_TEXT_CHARS]
     own["attempt"] = event["attempt"]
     words = advice(reason)
@@ -79,8 +81,8 @@ def _refused(event: Mapping[str, Any], reason: Reason, hard: bool, fault: Fault)
 
 
 def _delivered(event: Mapping[str, Any], _: float | None) -> _Found:
-    texts = {name: event[name][:MAX_TEXT_CHARS] for name in ("smtp_response", "remote_host")}
-    return "email.delivered", texts
+    response, host = event["smtp_response"][:MAX_TEXT_CHARS], event["remote_host"][:MAX_LABEL_CHARS]
+    return "email.delivered", {"smtp_response": response, "remote_host": host}
 
 
 def _complained(event: Mapping[str, Any], _: float | None) -> _Found:
