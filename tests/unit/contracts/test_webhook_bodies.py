@@ -82,6 +82,23 @@ def test_an_address_that_is_not_to_be_told_is_nowhere_in_a_body(recipient: str) 
         assert "ann.lee" not in text, name
 
 
+@pytest.mark.parametrize("recipient", ["masked", "hashed"])
+@pytest.mark.parametrize("address", ["Ann.Lee@example.org", "用户@example.org", "al@example.org"])
+def test_commands_hosts_and_short_names_give_no_address_away(recipient: str, address: str) -> None:
+    local = address.partition("@")[0]
+    quoting = {
+        "smtp_command": f"RCPT TO:<{address}>",
+        "remote_host": f"mx.example.org for {address.upper()}",
+        "diagnostic": f"550 5.1.1 no mailbox {local} here, normal replies follow",
+    }
+    notice = notice_of_event("bounce", event(**quoting, recipient=address, smtp_code=550))
+    assert notice is not None
+    told = data(body_of(notice, endpoint(recipient=recipient)))
+    for name in quoting:
+        assert local not in told[name].replace("normal", "").lower(), name
+    assert "normal replies" in told["diagnostic"]
+
+
 def test_an_address_is_masked_or_hashed_under_the_key_of_the_endpoint() -> None:
     masked = data(bodies(recipient="masked")["webhook.email.bounced"])
     hashed = data(bodies(recipient="hashed", hash_key="ab" * 32)["webhook.email.bounced"])

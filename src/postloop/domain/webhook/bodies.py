@@ -21,9 +21,11 @@ MAX_BATCH_COUNT: Final = 100
 MAX_BATCH_BYTES: Final = MAX_BODY_BYTES
 # What no account is told, wherever a source puts it.
 _NEVER: Final = frozenset({"cause_account_ids", "source_event_ids", "evidence"})
-# Texts of servers, which like to repeat the address they refuse.
-_QUOTING: Final = frozenset({"diagnostic", "smtp_response", "smtp_text"})
-_SHORTEST_QUOTED_CHARS: Final = 3
+# Texts of servers, which like to repeat the address they refuse, and what was said to them ("RCPT TO:<...>").
+_QUOTING: Final = frozenset({"diagnostic", "smtp_response", "smtp_text", "smtp_command", "remote_host"})
+# Shorter ones are part of too many words; of a single letter little is left to hide.
+_SHORTEST_INSIDE_CHARS: Final = 3
+_SHORTEST_QUOTED_CHARS: Final = 2
 _encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -120,4 +122,6 @@ def _without_recipient(text: str, recipient: str) -> str:
     local = recipient.rpartition("@")[0]
     if len(local) < _SHORTEST_QUOTED_CHARS:
         return hidden
-    return re.sub(re.escape(local), "***", hidden, flags=re.IGNORECASE)
+    inside = re.escape(local)
+    wanted = inside if len(local) >= _SHORTEST_INSIDE_CHARS else rf"(?<!\w){inside}(?!\w)"
+    return re.sub(wanted, "***", hidden, flags=re.IGNORECASE)
