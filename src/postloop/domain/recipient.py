@@ -20,7 +20,8 @@ _ATOM: Final = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"  # atext of RFC 5322 section 3
 DOT_ATOM: Final = rf"{_ATOM}(?:\.{_ATOM})*"
 """The pattern of an ordinary local part, for other engines of regular expressions too."""
 _is_dot_atom: Final = re.compile(DOT_ATOM).fullmatch
-_ADDRESS: Final = re.compile(r"[^\s<>\"'(),;:]+@[^\s<>\"'(),;]+")
+# Begins where a word begins: from every letter of it, a word of 2,000 letters took a tenth of a second.
+_ADDRESS: Final = re.compile(r"(?<![^\s<>\"'(),;:])[^\s<>\"'(),;:]+@[^\s<>\"'(),;]+")
 _HIDDEN: Final = "<address>"
 _LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _is_host_name: Final = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}").fullmatch
