@@ -47,6 +47,7 @@ from postloop_streams.role import Role
 from postloop_streams.transport import RecordBatch, committed_offsets
 from postloop_streams.webhooks.directory import EndpointBook, EndpointFollower, load_endpoints
 from postloop_streams.webhooks.intake import Intake
+from postloop_streams.webhooks.logbook import log_records
 from postloop_streams.webhooks.opening import Opening, open_queues
 from postloop_streams.webhooks.owner import Outside, Owner
 from postloop_streams.webhooks.sending import Attempts
@@ -260,7 +261,8 @@ class WebhooksApp(Role):
 
     async def _tell(self, logs: Sequence[AttemptLogV1]) -> None:
         topic = self.named(WEBHOOK_ATTEMPT_TOPIC)
-        await publish(self.app, [ToPublish(topic, None, entry.model_dump_json().encode()) for entry in logs])
+        values = [value for entry in logs for value in log_records(entry)]
+        await publish(self.app, [ToPublish(topic, None, value) for value in values])
 
     async def _disable(self, endpoint_id: str, cause: DisableCause) -> None:
         """Disable an endpoint, write it down, and tell those who hear of it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from postloop.adapters.clock import utc_now
 from postloop.contracts.fields import moment
@@ -18,7 +19,9 @@ from postloop.domain.webhook.matching import Directory
 from postloop_streams.webhooks.desk import Judged
 
 _PER_RECORD = 200
-_DEAD_BYTES = 300_000
+# The topic takes 1 MB; beyond this a record is halved.
+_MAX_RECORD_BYTES = 900_000
+_ROWS: Final = ("attempts", "dead", "backlog", "answers")
 _OUTCOMES = {"done": "delivered", "retry": "retried", "dead": "given_up"}
 
 
@@ -36,15 +39,26 @@ def logs_of(judged: Sequence[Judged]) -> list[AttemptLogV1]:
         AttemptLogV1(attempts=tuple(rows[first : first + _PER_RECORD]))
         for first in range(0, len(rows), _PER_RECORD)
     ]
-    part: list[DeadWebhookV1] = []
-    size = 0
-    for row in (row for one in judged for row in _dead(one)):
-        if part and size + len(row.body) > _DEAD_BYTES:
-            logs.append(AttemptLogV1(dead=tuple(part)))
-            part, size = [], 0
-        part.append(row)
-        size += len(row.body)
-    return [*logs, AttemptLogV1(dead=tuple(part))] if part else logs
+    dead = tuple(row for one in judged for row in _dead(one))
+    return [*logs, AttemptLogV1(dead=dead)] if dead else logs
+
+
+def log_records(log: AttemptLogV1) -> list[bytes]:
+    """Return what a log is published as: records that the topic takes, however long accounts and answers are.
+
+    A record that the broker refuses would be tried for ever, and nothing else be sent meanwhile.
+    """
+    value = log.model_dump_json().encode()
+    rows = [(name, row) for name in _ROWS for row in getattr(log, name)]
+    if len(value) <= _MAX_RECORD_BYTES or len(rows) == 1:
+        return [value]
+    half = len(rows) // 2
+    return [value for part in (rows[:half], rows[half:]) for value in log_records(_log_of(part))]
+
+
+def _log_of(rows: Sequence[tuple[str, Any]]) -> AttemptLogV1:
+    fields: dict[str, Any] = {name: tuple(row for kind, row in rows if kind == name) for name in _ROWS}
+    return AttemptLogV1(**fields)
 
 
 def backlog_of(

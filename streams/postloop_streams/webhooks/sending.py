@@ -16,6 +16,7 @@ from postloop.adapters.webhook_line import Destination
 from postloop.adapters.webhook_result import AttemptResult
 from postloop.contracts.webhook_attempt import MAX_RESPONSE_CHARS
 from postloop.domain.errors import DataError
+from postloop.domain.recipient import without_addresses
 from postloop.domain.webhook.addresses import parse_networks
 from postloop.domain.webhook.endpoint import Endpoint
 from postloop.domain.webhook.schedule import Answer
@@ -25,6 +26,11 @@ from postloop_streams.webhooks.desk import Ended, Job
 log = structlog.stdlib.get_logger("postloop.webhooks")
 
 _MAX_DESTINATIONS: Final = 10_000
+# Looked at of an answer: a word that is hidden is whole in what is kept of it.
+_READ_BYTES: Final = 8_192
+# Of the value of a header, what is hidden: as a whole, and its longer words, for `Bearer` may be missing.
+_SHORT_CHARS: Final = 4
+_LONG_CHARS: Final = 8
 _signer = lru_cache(maxsize=20_000)(signer_of)
 
 
@@ -56,7 +62,7 @@ class Attempts:
             answer=Answer(status=result.status, error=result.error, retry_after=result.retry_after),
             at_ms=clock.now_ms(),
             latency_ms=result.latency_ms,
-            response=_response(result),
+            response=_response(result, job),
         )
 
     async def close(self) -> None:
@@ -79,6 +85,19 @@ class Attempts:
         return made
 
 
-def _response(result: AttemptResult) -> str:
-    """Return what the log keeps of an answer: its beginning, or why there is none."""
-    return (result.reason or result.answer.decode("utf-8", "replace"))[:MAX_RESPONSE_CHARS]
+def _response(result: AttemptResult, job: Job) -> str:
+    """Return what the log keeps of an answer: its beginning, or why there is none.
+
+    Some receivers repeat the request in their page of errors: what was sent is left out, the customer's own headers
+    most of all, and whatever looks like an address. A stranger's text is shown in terminals: no control characters.
+    """
+    if result.reason:
+        return result.reason[:MAX_RESPONSE_CHARS]
+    if not result.answer:
+        return ""
+    text = result.answer[:_READ_BYTES].replace(job.body, b"(the request)").decode("utf-8", "replace")
+    for header in job.endpoint.headers:
+        for said in (header.value, *(word for word in header.value.split() if len(word) >= _LONG_CHARS)):
+            text = text.replace(said, "***") if len(said) >= _SHORT_CHARS else text
+    text = "".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in without_addresses(text))
+    return text[:MAX_RESPONSE_CHARS]

@@ -141,7 +141,7 @@ def test_a_send_is_not_told() -> None:
 
 
 def test_long_texts_are_cut_and_a_body_has_a_limit() -> None:
-    long = {name: "x" * 200_000 for name in ("diagnostic", "remote_host", "smtp_command", "enhanced_code")}
+    long = dict.fromkeys(("diagnostic", "remote_host", "smtp_command", "enhanced_code"), "x" * 200000)
     for notice in (
         notice_of_event("bounce", event(**long, recipient="y" * 50_000)),
         notice_of_event("delivery", event(smtp_response="x" * 400_000, remote_host="x" * 400_000)),
