@@ -27,6 +27,7 @@ from postloop.adapters.webhook_queue_file import (
 from postloop.domain.webhook.bodies import MAX_BATCH_BYTES, MAX_BATCH_COUNT
 from postloop.domain.webhook.dispatch import Lane
 from postloop.domain.webhook.endpoint import DAY_MS
+from postloop.domain.webhook.event_types import TEST_TYPE
 from postloop.domain.webhook.notice import batch_id
 
 DEFAULT_KEEP_MS: Final = DAY_MS
@@ -191,6 +192,17 @@ class WebhookQueue:
         self.file.claim((row[0] for row in rows), (endpoint, late))
         return [_claimed(endpoint_id, row, batch=id_text(batch)) for row in rows]
 
+    def claim_one(self, endpoint_id: str, webhook_id: str, *, is_batched: bool) -> list[Claimed]:
+        """Return a delivery that waits, due or not, alone in its batch; nothing where it waits no more."""
+        row = self.file.db.execute(
+            _SELECT + "WHERE d.id = ? AND d.state = 0", [id_bytes(webhook_id)]
+        ).fetchone()
+        if row is None or row[0] in self.file.claimed:
+            return []
+        batch = id_text(self._bind(endpoint_id, [row])) if is_batched else None
+        self.file.claim([row[0]], (self.file.numbers[endpoint_id], is_late(row[4])))
+        return [_claimed(endpoint_id, row, batch=batch)]
+
     def release(self, claimed: Iterable[Claimed]) -> None:
         """Let deliveries wait as before: their attempts were not made."""
         for one in claimed:
@@ -272,13 +284,14 @@ def _claimed(endpoint_id: str, row: _Row, *, batch: str | None = None) -> Claime
 
 
 def _together(rows: Sequence[_Row]) -> Iterator[_Row]:
-    """Yield the rows that may go out with the first one: as often tried, in no batch, not too large together.
+    """Yield the rows that may go out with the first: as often tried, in no batch, no test, not too large together.
 
     Equal numbers of attempts keep the members of a batch together to the end: it is never sent again without some.
     """
     size = 0
     for row in rows:
         size += len(row[9]) + _MEMBER_BYTES
-        if row[4] != rows[0][4] or row[8] is not None or (size > MAX_BATCH_BYTES and row is not rows[0]):
+        is_apart = row[8] is not None or size > MAX_BATCH_BYTES or TEST_TYPE in (row[3], rows[0][3])
+        if row[4] != rows[0][4] or (is_apart and row is not rows[0]):
             return
         yield row

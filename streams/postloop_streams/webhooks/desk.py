@@ -32,7 +32,11 @@ _UPKEEP_ROWS: Final = 2_000
 
 @dataclass
 class OwnedQueue:
-    """One open partition."""
+    """One open partition.
+
+    Attributes:
+        tests: Webhooks of tests that somebody waits for -> their endpoints; they pass over what else waits.
+    """
 
     number: int
     queue: WebhookQueue
@@ -40,6 +44,7 @@ class OwnedQueue:
     upkeep: QueueUpkeep
     paces: dict[str, Pace] = field(default_factory=dict)
     kept_health: dict[str, Health] = field(default_factory=dict)
+    tests: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +117,11 @@ class Desk:
 
     def put(self, number: int, placed: Sequence[Placed], *, position: int) -> int:
         """Keep deliveries of consecutive records; return how many are new."""
-        return self.owned[number].queue.put(placed, position=position)
+        one = self.owned[number]
+        count = one.queue.put(placed, position=position)
+        told = (item.delivery for item in placed if item.delivery.type == TEST_TYPE)
+        one.tests.update((delivery.webhook_id, delivery.endpoint_id) for delivery in told)
+        return count
 
     def command(self, number: int, command: WebhookCommandV1, *, now_ms: int) -> int:
         """Do what an operator asks for; return how many deliveries it touches."""
@@ -155,6 +164,8 @@ class Desk:
         return Judged(ended=ended, judgement=judgement, disable=cause)
 
     def _claim(self, now_ms: int) -> Iterator[Job]:
+        for one in self.owned.values():
+            yield from self._claim_tests(one, now_ms)
         queues = {
             f"{one.number}|{name}": (one, pace, queue)
             for one in self.owned.values()
@@ -166,6 +177,20 @@ class Desk:
             jobs = list(_jobs(one, pace.endpoint, grant.lane, grant.count, now_ms))
             pace.began(grant.lane, len(jobs))
             yield from jobs
+
+    def _claim_tests(self, one: OwnedQueue, now_ms: int) -> Iterator[Job]:
+        """Yield the tests of active endpoints at once: most of all what failed is tested, and then much waits."""
+        for webhook_id, name in list(one.tests.items()):
+            pace = self._pace(one, name, now_ms)
+            if pace is None:
+                continue  # the endpoint is new, and its record is on the way
+            del one.tests[webhook_id]
+            if pace.endpoint.state != "active":
+                continue
+            claimed = one.queue.claim_one(name, webhook_id, is_batched=pace.endpoint.is_batched)
+            if claimed:
+                pace.began("first")
+                yield _job(one, pace.endpoint, "first", claimed)
 
     def _queues(self, one: OwnedQueue, now_ms: int) -> Iterator[tuple[str, Pace, Queue]]:
         """Yield what may be attempted, and what runs: its attempts take slots."""
@@ -199,6 +224,8 @@ class Desk:
             if one is not None:
                 one.queue.release(job.claimed)
                 one.paces[job.endpoint.endpoint_id].abandoned(job.lane)
+                if job.claimed[0].type == TEST_TYPE:
+                    one.tests[job.claimed[0].webhook_id] = job.endpoint.endpoint_id
 
     # -- upkeep ------------------------------------------------------------------------------------------------
 
@@ -245,27 +272,27 @@ def _jobs(one: OwnedQueue, endpoint: Endpoint, lane: Lane, count: int, now_ms: i
     name = endpoint.endpoint_id
     if not endpoint.is_batched:
         for claimed in one.queue.claim(name, lane, now_ms=now_ms, limit=count):
-            yield Job(
-                number=one.number,
-                endpoint=endpoint,
-                lane=lane,
-                message_id=claimed.webhook_id,
-                body=claimed.body,
-                claimed=(claimed,),
-            )
+            yield _job(one, endpoint, lane, [claimed])
         return
     for _ in range(count):
         members = one.queue.claim_batch(name, lane, now_ms=now_ms)
         if not members:
             return
-        yield Job(
-            number=one.number,
-            endpoint=endpoint,
-            lane=lane,
-            message_id=members[0].batch or members[0].webhook_id,
-            body=batch_body([(member.webhook_id, member.body) for member in members]),
-            claimed=tuple(members),
-        )
+        yield _job(one, endpoint, lane, members)
+
+
+def _job(one: OwnedQueue, endpoint: Endpoint, lane: Lane, claimed: Sequence[Claimed]) -> Job:
+    """Return the attempt at deliveries that were claimed: one, or the members of a batch."""
+    first = claimed[0]
+    members = [(member.webhook_id, member.body) for member in claimed]
+    return Job(
+        number=one.number,
+        endpoint=endpoint,
+        lane=lane,
+        message_id=first.batch or first.webhook_id,
+        body=batch_body(members) if endpoint.is_batched else first.body,
+        claimed=tuple(claimed),
+    )
 
 
 def _result(claimed: Claimed, judged: Judged) -> Result:

@@ -200,6 +200,86 @@ async def test_an_attempt_that_ends_while_a_turn_takes_the_others_is_not_lost(wo
     assert [one.job for one in assignment.ended] == [job]
 
 
+def put_test(world: World) -> str:
+    name = world.endpoint.endpoint_id
+    told = DeliveryV1(
+        webhook_id=webhook_id(event_id="t1", endpoint_id=name),
+        endpoint_id=name,
+        event_id="t1",
+        type=TEST_TYPE,
+        body='{"type":"webhook.test","timestamp":"2026-01-02T00:00:00.000Z","data":{"is_test":true}}',
+        arrived_ms=NOW,
+        due_ms=NOW,
+    )
+    world.desk.put(0, [Placed(told, 10**6)], position=10**6 + 1)
+    return told.webhook_id
+
+
+def run(world: World, jobs: list[Job], status: int) -> list[Job]:
+    """Answer attempts and return what is begun then."""
+    ended = [Ended(job=job, answer=Answer(status=status), at_ms=NOW) for job in jobs]
+    return world.desk.turn(ended, now_ms=NOW)[1]
+
+
+@pytest.mark.parametrize("is_batched", [False, True], ids=["single", "batched"])
+def test_a_test_waits_neither_for_an_open_circuit_nor_behind_what_is_due(
+    tmp_path: Path, is_batched: bool
+) -> None:
+    """The endpoint that fails is the one that is tested; the command gave up, and said that no worker runs."""
+    world = World(tmp_path)
+    world.endpoint = replace(world.endpoint, is_batched=is_batched)
+    world.directory.put(world.endpoint)
+    world.put(3_000)
+    jobs = world.jobs()
+    for _ in range(20):
+        jobs = run(world, jobs, 500)
+    assert jobs == [] and world.counts[0] == 3_000
+    name = put_test(world)
+    (job,) = world.jobs()
+    assert [claimed.webhook_id for claimed in job.claimed] == [name]
+    assert (b'"type":"batch"' in job.body) is is_batched
+    assert run(world, [job], 500) == []
+    assert world.counts[0] == 3_000
+    assert world.jobs() == []  # made once
+    world.desk.close()
+
+
+def test_a_test_that_stood_ready_behind_a_failure_is_begun_again(world: World) -> None:
+    put_test(world)
+    (job,) = world.jobs()
+    world.desk.abandon([job])
+    assert world.jobs() == [job]
+
+
+def test_a_test_is_not_sent_to_an_endpoint_that_is_paused(world: World) -> None:
+    world.directory.put(replace(world.endpoint, state="paused", version=2))
+    put_test(world)
+    assert world.jobs() == []
+
+
+def test_a_test_waits_for_the_record_of_its_endpoint(world: World) -> None:
+    world.directory.remove(world.endpoint.endpoint_id)
+    put_test(world)
+    assert world.jobs() == []
+    world.directory.put(world.endpoint)
+    assert len(world.jobs()) == 1
+
+
+def test_a_batch_holds_no_test(tmp_path: Path) -> None:
+    """What became of its other members was told as that of a test."""
+    world = World(tmp_path)
+    world.endpoint = replace(world.endpoint, is_batched=True)
+    world.directory.put(world.endpoint)
+    world.put(3)
+    put_test(world)
+    world.desk.owned[0].tests.clear()  # as after a restart
+    world.put(5)
+    kinds = [{claimed.type for claimed in job.claimed} for job in world.jobs()]
+    assert {TEST_TYPE} in kinds and {"email.bounced"} in kinds
+    assert all(len(kind) == 1 for kind in kinds)
+    world.desk.close()
+
+
 class Held:
     """Attempts that end when told."""
 
