@@ -136,6 +136,8 @@ def test_an_endpoint_that_is_gone_is_disabled_and_others_hear_of_it(running: Web
         # What was not delivered can be had later, under its id.
         gone.answer = lambda number: 200
         since = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+        refused = running.run("resend", "--endpoint", dead["endpoint_id"], "--since", since)
+        assert (refused.exit_code, "resume it first" in refused.output) == (4, True)
         assert running.said("resume", dead["endpoint_id"])["state"] == "active"
         assert running.said("resend", "--endpoint", dead["endpoint_id"], "--since", since) == {
             "resent_count": 1

@@ -118,7 +118,7 @@ def resend(
         str, typer.Option(help="Only this endpoint; with --since: what it did not get.")
     ] = "",
     since: Annotated[
-        str, typer.Option(help="Send again what was given up since then, at most 14 days ago.")
+        str, typer.Option(help="Send again what was told since then and given up; at most 14 days ago.")
     ] = "",
     data_dir: DataDir = None,
     as_json: AsJson = False,
@@ -132,6 +132,9 @@ def resend(
     settings = settings_for(data_dir)
     since_ms = _since_ms(since) if since else 0
     records = [endpoint_record(settings, endpoint)] if endpoint else endpoint_records(settings)
+    if endpoint and records[0].state == "disabled":  # what would be sent again would be given up again
+        raise stop(f"{endpoint} is disabled: resume it first", Exit.REFUSED)
+    records = [record for record in records if record.state != "disabled"]
     commands = [_command(record.endpoint_id, event_id, since_ms) for record in records]
     with guarded():
         count = _commanded(settings, commands)
