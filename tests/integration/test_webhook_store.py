@@ -110,6 +110,7 @@ def test_endpoints_come_back_as_they_were_and_removed_ones_do_not(db: Database) 
         for value in WebhookMirror(db.client).endpoints()
     ]
     assert found == [endpoint(state="paused", version=2), endpoint(endpoint_id="ep_2", account_id=None)]
+    assert WebhookMirror(db.client).removed() == {"ep_3"}
 
 
 def test_what_was_given_up_comes_back_with_its_body(db: Database) -> None:

@@ -400,3 +400,16 @@ def test_a_restart_keeps_endpoints_and_what_waits(stack: WebhookStack) -> None:
         # Another machine: no files of the old one.
         stack.start("b")
         receiver.until(lambda: len(receiver.event_ids()) == 20, "every event", timeout_s=60)
+
+
+def test_what_waits_for_an_endpoint_that_was_removed_meanwhile_is_forgotten(stack: WebhookStack) -> None:
+    """Removed while no worker ran: its addresses stayed in the files and the changelog for a month."""
+    process = stack.start()
+    with Receiver(lambda number: 503) as receiver:
+        made = stack.add(receiver, "email.bounced")
+        stack.publish("bounce", [event(address(), **HARD) for _ in range(20)])
+        stack.wait_metric("webhook_waiting", lambda value: value == 20)
+        process.terminate()
+        stack.said("remove", made["endpoint_id"])
+        stack.start()
+        stack.wait_metric("webhook_waiting", lambda value: value == 0, timeout_s=40)

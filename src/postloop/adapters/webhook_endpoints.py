@@ -25,11 +25,13 @@ class StoredEndpoints:
 
     Attributes:
         values: Id of each endpoint that is not removed -> its record.
+        removed: Ids of those that were, as far as the topic still tells.
         is_whole: The topic has been filled once; else it may be that of a broker that came back empty.
         positions: Partition -> where to read on.
     """
 
     values: dict[str, bytes] = field(default_factory=dict)
+    removed: set[str] = field(default_factory=set)
     is_whole: bool = False
     positions: dict[int, int] = field(default_factory=dict)
 
@@ -41,8 +43,10 @@ class StoredEndpoints:
             elif change.key not in NO_ENDPOINT:
                 if change.value is None:
                     self.values.pop(change.key, None)
+                    self.removed.add(change.key)
                 else:
                     self.values[change.key] = change.value
+                    self.removed.discard(change.key)
         self.positions[partition] = max(self.positions.get(partition, 0), changes[-1].offset + 1)
 
 

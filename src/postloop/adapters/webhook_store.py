@@ -106,6 +106,12 @@ class WebhookMirror:
         query = f"SELECT value FROM {table} FINAL WHERE is_deleted = 0 ORDER BY endpoint_id"
         return [str(value).encode() for (value,) in self._rows(query, {})]
 
+    def removed(self) -> set[str]:
+        """Return the ids of endpoints that were removed, as long as the table tells of them."""
+        table = self._layout.readable("webhook_endpoints")
+        query = f"SELECT endpoint_id FROM {table} GROUP BY endpoint_id HAVING argMax(is_deleted, version) = 1"
+        return {str(name) for (name,) in self._rows(query, {})}
+
     def dead(self, endpoint_id: str, *, since: datetime) -> Iterator[list[StoredDead]]:
         """Yield pages of what was given up since a moment, in the order of ids."""
         after, table = "", self._layout.readable("webhook_dead")

@@ -32,7 +32,7 @@ class EndpointBook:
 
     Attributes:
         directory: Finds those that hear of an event.
-        removed: Ids of endpoints that were removed while this worker ran.
+        removed: Ids of endpoints that were removed: what waits for them is forgotten.
     """
 
     def __init__(self, box: SecretBox) -> None:
@@ -49,6 +49,7 @@ class EndpointBook:
         """
         for value in stored.values.values():
             self.directory.put(self._opened(value))
+        self.removed |= stored.removed
 
     def take(self, name: str, value: bytes | None) -> None:
         """Take in a change."""
@@ -82,6 +83,7 @@ def load_endpoints(settings: Settings, mirror: WebhookMirror) -> tuple[StoredEnd
         missing = {name: value for name, value in kept.items() if name not in stored.values}
         topics.write({**missing, RESTORED_KEY: b"{}"})
         stored.values.update(missing)
+        stored.removed |= mirror.removed() - stored.values.keys()
         return stored, len(missing)
 
 
