@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 import time
@@ -20,7 +21,7 @@ from postloop_schemas import samples, topic_schema
 from tests.support.blocklist import HARD, address, event
 from tests.support.brokers import Broker
 from tests.support.stack import rounds, seeded
-from tests.support.webhooks import Receiver, WebhookStack
+from tests.support.webhooks import MASTER_KEY, Receiver, WebhookStack
 
 DEFERRED = {**HARD, "action": "delayed", "smtp_code": 451, "enhanced_code": "4.7.1"}
 
@@ -413,3 +414,24 @@ def test_what_waits_for_an_endpoint_that_was_removed_meanwhile_is_forgotten(stac
         stack.said("remove", made["endpoint_id"])
         stack.start()
         stack.wait_metric("webhook_waiting", lambda value: value == 0, timeout_s=40)
+
+
+def test_the_master_key_is_rotated_and_the_old_one_can_go(stack: WebhookStack) -> None:
+    name, new_key = account(), base64.b64encode(b"n" * 32).decode()
+    with Receiver() as receiver:
+        options = ("--header", "Authorization: Bearer x")
+        made = stack.add(receiver, "all", account=name, options=options)
+        assert made["endpoint_id"] in stack.run("list").stdout  # whole in 80 columns
+        stack.keyed(new_key)
+        assert stack.run("reseal").exit_code == 2
+        stack.keyed(new_key, MASTER_KEY)
+        assert stack.said("reseal") == {"resealed_count": 1, "endpoint_count": 1}
+        assert stack.said("reseal") == {"resealed_count": 0, "endpoint_count": 1}
+        stack.keyed(MASTER_KEY)
+        assert stack.start(ready=False).wait(timeout_s=60) == 2
+        stack.keyed(new_key)
+        stack.start("b")
+        stack.publish("bounce", [event(address(), account_id=name, **HARD)])
+        arrived = receiver.wait(1)[0]
+        arrived.verify(made["secret"])
+        assert arrived.headers["authorization"] == "Bearer x"

@@ -122,6 +122,10 @@ class WebhookStack(BlocklistStack):
     def __init__(self, broker: Broker, *, directory: Path, **settings: Any) -> None:
         super().__init__(broker, directory=directory, webhook_master_keys=MASTER_KEY, **settings)
 
+    def keyed(self, *keys: str) -> None:
+        """Let commands and workers to come have these master keys."""
+        self._values["webhook_master_keys"] = ",".join(keys)
+
     def run(self, *arguments: str) -> Result:
         """Run `postloop webhook ARGUMENTS` in this process."""
         values = {**self._values, "data_dir": self.directory / "data"}

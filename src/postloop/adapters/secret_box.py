@@ -1,8 +1,8 @@
 """Texts sealed for storage under master keys that can be rotated: AES-256-GCM.
 
 The first key seals, every key opens. To rotate: put a new key first, restart, let `is_current` find what must be sealed
-again, then drop the old key. What is sealed carries the name of its key and
-is bound to its context, so it opens nowhere but where it was sealed.
+again (`postloop webhook reseal`), then drop the old key. What is sealed carries the name of its key and is bound to its
+context, so it opens nowhere but where it was sealed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`postloop webhook add|list|show|rotate|pause|resume|remove`: endpoints, kept in their topic."""
+"""`postloop webhook add|list|show|rotate|reseal|pause|resume|remove`: endpoints, kept in their topic."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Annotated, Any, Final, cast
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from postloop.adapters import clock
 from postloop.adapters.webhook_connection import ForbiddenAddressError
@@ -26,6 +26,7 @@ from postloop.contracts.webhook_endpoint import (
     endpoint_to_bytes,
     opened_endpoint,
     read_endpoint,
+    sealed_texts,
 )
 from postloop.domain.errors import DataError
 from postloop.domain.webhook.addresses import parse_networks
@@ -37,6 +38,7 @@ from postloop.settings import Settings, parse_duration
 EndpointId = Annotated[str, typer.Argument(metavar="ENDPOINT", help="As `postloop webhook list` shows it.")]
 Account = Annotated[str, typer.Option(help="Whose endpoint it is.")]
 _HASH_KEY_BYTES: Final = 32
+_ID_CHARS: Final = 27
 
 
 def register(webhook: typer.Typer) -> None:
@@ -45,6 +47,7 @@ def register(webhook: typer.Typer) -> None:
     webhook.command("list")(list_endpoints)
     webhook.command()(show)
     webhook.command()(rotate)
+    webhook.command()(reseal)
     webhook.command()(pause)
     webhook.command()(resume)
     webhook.command()(remove)
@@ -123,7 +126,7 @@ def list_endpoints(account: Account = "", data_dir: DataDir = None, as_json: AsJ
         for record in found:
             print_json(_shown(record))
         return
-    table = Table("endpoint", "account", "state", "events", "url", box=None)
+    table = Table(_whole("endpoint"), "account", "state", "events", Column("url", overflow="fold"), box=None)
     for record in found:
         events = ", ".join(record.event_types)
         cells = (record.endpoint_id, record.account_id or "(operator)", _state(record), events, record.url)
@@ -163,6 +166,27 @@ def rotate(
     else:
         out.print(
             f"secret    {secret}\nThe secret is shown only now; the old one signs as well for {overlap}."
+        )
+
+
+def reseal(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Seal the secrets of all endpoints under the newest master key; the older keys can go then.
+
+    Restart every worker with the new key before the old one first: who has only the old one cannot read them any more.
+
+    Example: [bold]postloop webhook reseal[/]
+    """
+    settings = settings_for(data_dir)
+    with guarded(), WebhookTopics(settings) as topics:
+        box, records = secret_box(settings), [read_endpoint(value) for value in topics.read().values.values()]
+        old = [record for record in records if not all(map(box.is_current, sealed_texts(record)))]
+        opened = [opened_endpoint(record, unseal=box.unseal) for record in old]
+        topics.write({one.endpoint_id: endpoint_to_bytes(one, seal=box.seal) for one in opened})
+    if as_json:
+        print_json({"resealed_count": len(old), "endpoint_count": len(records)})
+    else:
+        out.print(
+            f"{len(old)} of {len(records)} endpoints were sealed anew; all are under the newest master key"
         )
 
 
@@ -284,6 +308,11 @@ def _shown(record: EndpointRecordV1) -> dict[str, Any]:
         "headers": [header.name for header in record.headers],
         "secret_count": len(record.secrets),
     }
+
+
+def _whole(name: str) -> Column:
+    """Return a column of ids: one that is cut short is of no use to the other commands."""
+    return Column(name, overflow="fold", min_width=_ID_CHARS)
 
 
 def _state(record: EndpointRecordV1) -> str:

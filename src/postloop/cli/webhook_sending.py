@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from postloop.adapters.clickhouse import connect, translated
 from postloop.adapters.clock import utc_now
@@ -96,7 +96,8 @@ def attempts(
         for row in rows:
             print_json(row)
         return
-    table = Table("at", "type", "attempt", "outcome", "status", "ms", "event", "response", box=None)
+    event = Column("event", overflow="fold")  # for `resend`
+    table = Table("at", "type", "attempt", "outcome", "status", "ms", event, "response", box=None)
     for row in rows:
         said = str(row["status"] or row["error_class"])
         cells = (

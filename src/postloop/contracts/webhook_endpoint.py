@@ -129,6 +129,15 @@ def read_endpoint(value: bytes) -> EndpointRecordV1:
         raise DataError("bad_endpoint", "", f"no endpoint: {error.errors()[0]['msg']}") from None
 
 
+def sealed_texts(record: EndpointRecordV1) -> list[str]:
+    """Return everything of an endpoint that is sealed."""
+    return [
+        record.sealed_hash_key,
+        *(secret.sealed for secret in record.secrets),
+        *(header.sealed for header in record.headers),
+    ]
+
+
 def opened_endpoint(record: EndpointRecordV1, *, unseal: Unseal) -> Endpoint:
     """Return the endpoint of a record, its secrets opened."""
     name = record.endpoint_id

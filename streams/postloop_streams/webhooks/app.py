@@ -160,7 +160,10 @@ class WebhooksApp(Role):
     def _load(self) -> list[str]:
         mirror = WebhookMirror(self._client, cluster=self.settings.clickhouse_cluster)
         self._stored, restored = load_endpoints(self.settings, mirror)
-        self._book.fill(self._stored)
+        try:
+            self._book.fill(self._stored)
+        except SecretBoxError as error:
+            raise SettingsError(str(error)) from None
         self._metrics.webhook_restored_endpoints.set(restored)
         self._metrics.webhook_endpoints.set(len(self._stored.values))
         self.log.info("endpoints_loaded", count=len(self._stored.values), restored=restored)
