@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from postloop.client import verify_webhook
 from postloop.domain.webhook.event_types import WEBHOOK_TYPES
 from postloop_schemas import samples, topic_schema
 from tests.support.blocklist import HARD, address, event
@@ -435,3 +436,19 @@ def test_the_master_key_is_rotated_and_the_old_one_can_go(stack: WebhookStack) -
         arrived = receiver.wait(1)[0]
         arrived.verify(made["secret"])
         assert arrived.headers["authorization"] == "Bearer x"
+
+
+def test_an_endpoint_may_sign_with_a_key_of_which_the_receiver_has_the_public_half(
+    running: WebhookStack,
+) -> None:
+    name = account()
+    with Receiver() as receiver:
+        made = running.add(receiver, "email.bounced", account=name, options=("--ed25519",))
+        assert set(made) == {"endpoint_id", "public_key"}
+        rotated = running.said("rotate", made["endpoint_id"])
+        time.sleep(1)
+        running.publish("bounce", [event(address(), account_id=name, **HARD)])
+        arrived = receiver.wait(1)[0]
+        for key in (made["public_key"], rotated["public_key"]):
+            assert verify_webhook(arrived.headers, arrived.body, key).id == arrived.message_id
+        assert "v1," not in arrived.headers["webhook-signature"]

@@ -39,7 +39,7 @@ def signer_of(secret: str) -> Signer:
     Raises:
         DataError: `secret_form` or `secret_length`.
     """
-    if secret.startswith(SIGNING_KEY_PREFIX):
+    if is_ed25519_key(secret):
         return Ed25519Signer(ed25519_seed(secret))
     return HmacSigner(secret_key(secret))
 
@@ -53,6 +53,20 @@ def generate_ed25519() -> tuple[str, str]:
     """Return a new pair: `whsk_...` to sign with, `whpk_...` for the receiver."""
     key = Ed25519PrivateKey.generate()
     return ed25519_texts(seed=key.private_bytes_raw(), public_key=key.public_key().public_bytes_raw())
+
+
+def generate(*, is_ed25519: bool) -> tuple[str, dict[str, str]]:
+    """Return what a new endpoint signs with, and by its name what its receiver is given: that, or a public key."""
+    if is_ed25519:
+        private, public = generate_ed25519()
+        return private, {"public_key": public}
+    secret = generate_secret()
+    return secret, {"secret": secret}
+
+
+def is_ed25519_key(secret: str) -> bool:
+    """Return whether a text that signs is a private key (`whsk_`)."""
+    return secret.startswith(SIGNING_KEY_PREFIX)
 
 
 def ed25519_is_valid(public_key: str, *, signature: bytes, content: bytes) -> bool:

@@ -17,7 +17,7 @@ from postloop.adapters import clock
 from postloop.adapters.webhook_connection import ForbiddenAddressError
 from postloop.adapters.webhook_endpoints import WebhookTopics
 from postloop.adapters.webhook_http import WebhookSender
-from postloop.adapters.webhook_keys import generate_secret
+from postloop.adapters.webhook_keys import generate, is_ed25519_key
 from postloop.adapters.webhook_lookup import LookupFailedError
 from postloop.adapters.webhook_master_key import secret_box
 from postloop.cli.common import AsJson, DataDir, Exit, guarded, out, print_json, settings_for, stop
@@ -71,6 +71,9 @@ def add(
     concurrency: Annotated[int, typer.Option(help="Attempts at the same time, 1 to 100.")] = 20,
     recipient: Annotated[str, typer.Option(help="Addresses are told clear, masked or hashed.")] = "clear",
     is_batched: Annotated[bool, typer.Option("--batched", help="Up to 100 events in one request.")] = False,
+    is_ed25519: Annotated[
+        bool, typer.Option("--ed25519", help="Sign with a key (v1a); its receiver gets the public half.")
+    ] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -80,7 +83,7 @@ def add(
     """
     if bool(account) == is_operator:
         raise stop("say either --account ID or --operator", Exit.USAGE)
-    now_ms, secret = clock.now_ms(), generate_secret()
+    now_ms, (secret, shown) = clock.now_ms(), generate(is_ed25519=is_ed25519)
     endpoint = Endpoint(
         endpoint_id=f"ep_{uuid.uuid4().hex[:24]}",
         account_id=account or None,
@@ -108,10 +111,10 @@ def add(
         check_address(endpoint)
         _write(settings, endpoint)
     if as_json:
-        print_json({"endpoint_id": endpoint.endpoint_id, "secret": secret})
+        print_json({"endpoint_id": endpoint.endpoint_id, **shown})
         return
-    out.print(f"endpoint  {endpoint.endpoint_id}\nsecret    {secret}")
-    out.print("The secret is shown only now; the receiver checks signatures with it.")
+    out.print(f"endpoint  {endpoint.endpoint_id}")
+    _print_once(shown, "the receiver checks signatures with it")
 
 
 def list_endpoints(account: Account = "", data_dir: DataDir = None, as_json: AsJson = False) -> None:
@@ -158,15 +161,20 @@ def rotate(
 
     Example: [bold]postloop webhook rotate ep_a913dcfd63384f6996983066 --overlap 48h[/]
     """
-    secret, overlap_ms = generate_secret(), _overlap_ms(overlap)
+    overlap_ms = _overlap_ms(overlap)
+    shown: dict[str, str] = {}
+
+    def renewed(endpoint: Endpoint) -> Endpoint:
+        secret, given = generate(is_ed25519=is_ed25519_key(endpoint.secrets[0].value))
+        shown.update(given)
+        return rotated(endpoint, secret, now_ms=clock.now_ms(), overlap_ms=overlap_ms)
+
     with _changing(settings_for(data_dir), endpoint_id) as change:
-        change(lambda endpoint: rotated(endpoint, secret, now_ms=clock.now_ms(), overlap_ms=overlap_ms))
+        change(renewed)
     if as_json:
-        print_json({"endpoint_id": endpoint_id, "secret": secret, "overlap_s": overlap_ms // 1000})
+        print_json({"endpoint_id": endpoint_id, **shown, "overlap_s": overlap_ms // 1000})
     else:
-        out.print(
-            f"secret    {secret}\nThe secret is shown only now; the old one signs as well for {overlap}."
-        )
+        _print_once(shown, f"the old one signs as well for {overlap}")
 
 
 def reseal(data_dir: DataDir = None, as_json: AsJson = False) -> None:
@@ -299,6 +307,12 @@ def _move(endpoint_id: str, action: Action, settings: Settings, as_json: bool) -
         print_json({"endpoint_id": endpoint_id, "state": after.state})
     else:
         out.print(f"{endpoint_id} is {after.state}")
+
+
+def _print_once(shown: dict[str, str], what: str) -> None:
+    for field, value in shown.items():
+        name = field.replace("_", " ")
+        out.print(f"{name:<9} {value}\nThe {name} is shown only now; {what}.")
 
 
 def _shown(record: EndpointRecordV1) -> dict[str, Any]:
