@@ -268,7 +268,11 @@ class WebhooksApp(Role):
         await publish(self.app, [ToPublish(topic, None, value) for value in values])
 
     async def _disable(self, endpoint_id: str, cause: DisableCause) -> None:
-        """Disable an endpoint, write it down, and tell those who hear of it."""
+        """Tell those who hear of it that an endpoint is disabled, and write it down.
+
+        In this order: a worker that ends between the two finds the endpoint active, and does both again under the same
+        ids. The other way round nobody would ever be told.
+        """
         before = self._book.directory.get(endpoint_id)
         if before is None or before.state == "disabled":
             return
@@ -278,9 +282,9 @@ class WebhooksApp(Role):
         except DataError:
             return
         self._book.directory.put(after)
+        await self._intake.notice(disabled_notice(EndpointDisabled(endpoint=after, at_ms=now_ms)))
         value = endpoint_to_bytes(after, seal=self._box.seal)
         topic = self.named(WEBHOOK_ENDPOINT_TOPIC)
         await self._patience(lambda: publish(self.app, [ToPublish(topic, endpoint_id.encode(), value)]))
         self._metrics.webhook_disabled_total.labels(cause=cause).inc()
         self.log.warning("endpoint_disabled", endpoint_id=endpoint_id, cause=cause)
-        await self._intake.notice(disabled_notice(EndpointDisabled(endpoint=after, at_ms=now_ms)))
