@@ -135,6 +135,8 @@ def test_an_endpoint_that_is_gone_is_disabled_and_others_hear_of_it(running: Web
         assert told.document["data"]["endpoint_id"] == dead["endpoint_id"]
         assert told.document["data"]["cause"] == "gone"
         assert running.said("show", dead["endpoint_id"])["state"] == "disabled"
+        sql = f"SELECT event_id, cause FROM v_webhook_dead WHERE endpoint_id = '{dead['endpoint_id']}'"
+        assert [row["cause"] for row in running.wait_rows(sql, 1)] == ["gone"]
         # What was not delivered can be had later, under its id.
         gone.answer = lambda number: 200
         since = (datetime.now(UTC) - timedelta(hours=1)).isoformat()

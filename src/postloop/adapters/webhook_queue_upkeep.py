@@ -7,10 +7,20 @@ again until it is 0.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
-from postloop.adapters.webhook_queue_file import DEAD, WAITING, QueueFile, id_bytes
+from postloop.adapters.webhook_queue_file import (
+    DEAD,
+    WAITING,
+    QueueFile,
+    id_bytes,
+    id_text,
+    in_parts,
+    marks,
+)
 from postloop.domain.webhook.endpoint import RECOVERY_MS
+from postloop.domain.webhook.event_types import TEST_TYPE
 
 DEFAULT_LIMIT: Final = 5_000
 MAX_DONE_COUNT: Final = 500_000
@@ -22,7 +32,25 @@ _REVIVE: Final = (
     f"UPDATE deliveries SET state = 0, late = 0, attempts = 0, due_ms = ?, cause = '', batch = NULL, {_CHANGE} "  # noqa: S608
     "WHERE no = ?"
 )
+_GIVEN: Final = (
+    "SELECT d.id, d.endpoint, d.event_id, d.type, d.attempts, b.body FROM deliveries AS d JOIN bodies AS b "
+    "ON b.no = d.no WHERE d.no IN"
+)
 _Row = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenUp:
+    """A delivery that was given up without another attempt."""
+
+    at_ms: int
+    webhook_id: str
+    endpoint_id: str
+    event_id: str
+    type: str
+    attempt_count: int
+    cause: str
+    body: bytes
 
 
 class QueueUpkeep:
@@ -30,6 +58,12 @@ class QueueUpkeep:
 
     def __init__(self, file: QueueFile) -> None:
         self._file = file
+        self._given: list[GivenUp] = []
+
+    def take_given_up(self) -> list[GivenUp]:
+        """Return what was given up since the last call, to be told; tests are nothing that anybody misses."""
+        given, self._given = self._given, []
+        return given
 
     def purge(self, endpoint_id: str, *, limit: int = DEFAULT_LIMIT) -> int:
         """Forget what waits for an endpoint that was removed, and what was given up; attempts that run are let end."""
@@ -93,6 +127,22 @@ class QueueUpkeep:
         with self._file.writing() as cursor:
             cursor.executemany(_GIVE_UP, [(now_ms, cause, no) for no, *_ in rows])
         self._moved(rows, DEAD)
+        for part in in_parts([no for no, *_ in rows]):
+            for name, endpoint, event_id, kind, attempts, body in self._file.db.execute(
+                f"{_GIVEN} ({marks(part)})", part
+            ):
+                if kind != TEST_TYPE:
+                    given = GivenUp(
+                        at_ms=now_ms,
+                        webhook_id=id_text(name),
+                        endpoint_id=self._file.names[endpoint],
+                        event_id=event_id,
+                        type=kind,
+                        attempt_count=attempts,
+                        cause=cause,
+                        body=body,
+                    )
+                    self._given.append(given)
         return len(rows)
 
     def _revived(self, rows: Sequence[_Row], now_ms: int) -> int:

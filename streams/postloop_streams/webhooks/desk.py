@@ -12,7 +12,7 @@ import structlog
 from postloop.adapters.webhook_queue import Claimed, Result, WebhookQueue
 from postloop.adapters.webhook_queue_changelog import QueueChangelog
 from postloop.adapters.webhook_queue_file import Placed
-from postloop.adapters.webhook_queue_upkeep import QueueUpkeep
+from postloop.adapters.webhook_queue_upkeep import GivenUp, QueueUpkeep
 from postloop.contracts.webhook_command import ResendV1, WebhookCommandV1
 from postloop.domain.webhook.bodies import batch_body
 from postloop.domain.webhook.dispatch import Lane, Queue, Slots, pick
@@ -246,6 +246,10 @@ class Desk:
         """Forget what is old enough."""
         for one in self.owned.values():
             one.upkeep.forget(now_ms=now_ms)
+
+    def take_given_up(self) -> list[GivenUp]:
+        """Return what was given up without an attempt since the last call."""
+        return [given for one in self.owned.values() for given in one.upkeep.take_given_up()]
 
     def health_changes(self) -> list[tuple[int, str, bytes | None]]:
         """Keep the health of endpoints that changed; return (partition, key, value) for the changelog."""

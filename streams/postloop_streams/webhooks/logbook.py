@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from postloop.adapters.clock import utc_now
+from postloop.adapters.webhook_queue_upkeep import GivenUp
 from postloop.contracts.fields import moment
 from postloop.contracts.webhook_attempt import (
     AttemptLogV1,
@@ -79,6 +80,26 @@ def backlog_of(
                 )
             )
     return AttemptLogV1(backlog=tuple(rows)) if rows else None
+
+
+def given_up_log(given: Iterable[GivenUp], directory: Directory) -> AttemptLogV1 | None:
+    """Return what was given up without an attempt, of endpoints that are not removed."""
+    known = [(one, endpoint) for one in given if (endpoint := directory.get(one.endpoint_id)) is not None]
+    rows = tuple(
+        DeadWebhookV1(
+            at=moment(one.at_ms),
+            webhook_id=one.webhook_id,
+            endpoint_id=one.endpoint_id,
+            account_id=endpoint.account_id,
+            event_id=one.event_id,
+            type=one.type,
+            attempt_count=one.attempt_count,
+            cause=one.cause,
+            body=one.body.decode(),
+        )
+        for one, endpoint in known
+    )
+    return AttemptLogV1(dead=rows) if rows else None
 
 
 def answer_log(command_id: str, changed_count: int) -> AttemptLogV1:

@@ -30,7 +30,7 @@ from postloop_streams.patience import AbandonedError, Patience
 from postloop_streams.webhooks.assignment import Assignment, WriteChangelog
 from postloop_streams.webhooks.desk import Desk, Job, Judged
 from postloop_streams.webhooks.directory import EndpointBook
-from postloop_streams.webhooks.logbook import answer_log, backlog_of, logs_of, outcome_of
+from postloop_streams.webhooks.logbook import answer_log, backlog_of, given_up_log, logs_of, outcome_of
 from postloop_streams.webhooks.sending import Attempts
 
 log = structlog.stdlib.get_logger("postloop.webhooks")
@@ -284,6 +284,7 @@ class Owner:
         upkeep_s = backlog_s = 0.0
         while not assignment.is_closed:
             await assignment.call(assignment.desk.settle_endpoints, now_ms=clock.now_ms())
+            await self._tell_given_up(assignment)
             if time.monotonic() - backlog_s > _BACKLOG_EVERY_S:
                 backlog_s = time.monotonic()
                 await self._tell_backlog(assignment)
@@ -292,6 +293,12 @@ class Owner:
                 await assignment.call(assignment.desk.forget, now_ms=clock.now_ms())
                 await assignment.keep_health()
             await asyncio.sleep(_SETTLE_EVERY_S)
+
+    async def _tell_given_up(self, assignment: Assignment) -> None:
+        given = await assignment.call(assignment.desk.take_given_up)
+        log_of = given_up_log(given, self._book.directory)
+        if log_of is not None:
+            await assignment.patience(lambda: self._outside.tell([log_of]))
 
     async def _tell_backlog(self, assignment: Assignment) -> None:
         counts = await assignment.call(assignment.desk.counts)

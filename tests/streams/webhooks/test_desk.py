@@ -26,7 +26,7 @@ from postloop_streams.patience import Patience
 from postloop_streams.transport import Lease
 from postloop_streams.webhooks.assignment import Assignment
 from postloop_streams.webhooks.desk import Desk, Ended, Job
-from postloop_streams.webhooks.logbook import outcome_of
+from postloop_streams.webhooks.logbook import given_up_log, outcome_of
 from tests.unit.contracts.webhooks import endpoint
 
 NOW = 1_795_435_140_000
@@ -198,6 +198,27 @@ async def test_an_attempt_that_ends_while_a_turn_takes_the_others_is_not_lost(wo
     release.set()
     await assignment.wake.wait()
     assert [one.job for one in assignment.ended] == [job]
+
+
+def test_what_is_given_up_without_an_attempt_is_told_once(world: World) -> None:
+    names = world.put(3)
+    disabled = replace(world.endpoint, state="disabled", cause="gone", version=2)
+    world.directory.put(disabled)
+    assert world.desk.settle_endpoints(now_ms=NOW + 1) == 3
+    log = given_up_log(world.desk.take_given_up(), world.directory)
+    assert log is not None
+    told = {
+        (row.webhook_id, row.cause, row.attempt_count, row.account_id, bool(row.body)) for row in log.dead
+    }
+    assert told == {(name, "disabled", 0, "acme", True) for name in names}
+    assert given_up_log(world.desk.take_given_up(), world.directory) is None
+
+
+def test_a_test_that_is_given_up_is_missed_by_nobody(world: World) -> None:
+    put_test(world)
+    world.directory.put(replace(world.endpoint, state="disabled", cause="gone", version=2))
+    assert world.desk.settle_endpoints(now_ms=NOW + 1) == 1
+    assert world.desk.take_given_up() == []
 
 
 def put_test(world: World) -> str:
