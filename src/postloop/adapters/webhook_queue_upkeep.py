@@ -29,8 +29,8 @@ MAX_DONE_COUNT: Final = 500_000
 _CHANGE: Final = "version = version + 1, logged = CASE logged WHEN 0 THEN 0 ELSE 2 END"
 _GIVE_UP: Final = f"UPDATE deliveries SET state = 2, due_ms = ?, cause = ?, late = 0, {_CHANGE} WHERE no = ?"  # noqa: S608
 _REVIVE: Final = (
-    f"UPDATE deliveries SET state = 0, late = 0, attempts = 0, due_ms = ?, cause = '', batch = NULL, {_CHANGE} "  # noqa: S608
-    "WHERE no = ?"
+    f"UPDATE deliveries SET {_CHANGE}, state = 0, late = 0, attempts = 0, due_ms = ?, cause = '', "  # noqa: S608
+    "batch = CASE state WHEN 0 THEN batch ELSE NULL END WHERE no = ?"
 )
 _GIVEN: Final = (
     "SELECT d.id, d.endpoint, d.event_id, d.type, d.attempts, b.body FROM deliveries AS d JOIN bodies AS b "
@@ -87,14 +87,24 @@ class QueueUpkeep:
     def resend(self, webhook_ids: Sequence[str], *, now_ms: int) -> int:
         """Let deliveries be attempted again now, also those that were made; return how many of them were found.
 
-        One whose attempt runs is found and left alone. One of which only the mark is left is not found.
+        One whose attempt runs is found and left alone. One of which only the mark is left is not found. One that waits
+        in a batch takes the batch along, whose id stands for all of them.
         """
         known = self._file.known([id_bytes(name) for name in webhook_ids])
         rows = [(no, endpoint, state) for no, endpoint, state, *_ in known.values()]
         bodies = "SELECT no FROM bodies WHERE no = ? AND length(body) > 0"
         found = [row for row in rows if self._file.db.execute(bodies, [row[0]]).fetchone()]
-        self._revived([row for row in found if row[0] not in self._file.claimed], now_ms)
+        moved = {row[0]: row for one in found for row in (one, *self._beside(one[0]))}
+        self._revived([row for row in moved.values() if row[0] not in self._file.claimed], now_ms)
         return len(found)
+
+    def _beside(self, no: int) -> list[_Row]:
+        """Return the rows that wait in the same batch as one that waits."""
+        query = (
+            "SELECT no, endpoint, state FROM deliveries WHERE state = 0 AND batch = "
+            "(SELECT batch FROM deliveries WHERE no = ? AND state = 0)"
+        )
+        return self._file.db.execute(query, [no]).fetchall()
 
     def forget(self, *, now_ms: int, limit: int = DEFAULT_LIMIT, max_done_count: int = MAX_DONE_COUNT) -> int:
         """Forget what was made, remembered or given up for long enough; give up what was due for 14 days."""

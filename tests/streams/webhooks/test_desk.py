@@ -221,6 +221,27 @@ def test_a_test_that_is_given_up_is_missed_by_nobody(world: World) -> None:
     assert world.desk.take_given_up() == []
 
 
+def test_a_member_that_is_sent_again_while_its_batch_waits_takes_the_batch_along(tmp_path: Path) -> None:
+    """The others went out without it, under the id of all."""
+    world = World(tmp_path)
+    world.endpoint = replace(world.endpoint, is_batched=True)
+    world.directory.put(world.endpoint)
+    names = world.put(3)
+    (first,) = world.jobs()
+    assert run(world, [first], 500) == []
+    command = ResendV1(command_id="c", endpoint_id=world.endpoint.endpoint_id, webhook_ids=(names[0],))
+    assert world.desk.command(0, command, now_ms=NOW) == 1
+    (again,) = world.jobs()
+    assert (again.message_id, again.body) == (first.message_id, first.body)
+    # One that was delivered goes alone.
+    assert run(world, [again], 204) == []
+    assert world.desk.command(0, command, now_ms=NOW) == 1
+    (alone,) = world.jobs()
+    assert [claimed.webhook_id for claimed in alone.claimed] == [names[0]]
+    assert alone.message_id != first.message_id
+    world.desk.close()
+
+
 def put_test(world: World) -> str:
     name = world.endpoint.endpoint_id
     told = DeliveryV1(
