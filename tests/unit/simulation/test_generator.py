@@ -1,14 +1,20 @@
 import json
+import random
 from collections import Counter, defaultdict
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from postloop.contracts.decode import decode_record
+from postloop.contracts.rows import recipient_facts
+from postloop.domain.engagement import AT_ONCE_S, open_kind
 from postloop.simulation.invalid import ELEMENT_KINDS, RECORD_KINDS
-from tests.unit.simulation.recount import HOUR_MS, START_MS, is_regular, ms, recount, run
+from postloop.simulation.lifecycle import Postman
+from postloop.simulation.world import World
+from tests.unit.simulation.recount import HOUR_MS, START_MS, is_regular, ms, plan, recount, run
 
 NOW = datetime.fromtimestamp((START_MS + HOUR_MS) / 1000, UTC)
 
@@ -167,3 +173,46 @@ def _keys_by_event(records: list[object], prefix: str) -> dict[object, list[byte
         for event_id in _event_ids(record.value, prefix):  # type: ignore[attr-defined]
             keys[record.event_type, event_id].append(record.key)  # type: ignore[attr-defined]
     return keys
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param({"machine_opens": 1.0}, id="many-machines"),
+        pytest.param({"late": 0.4, "out_of_order": 0.4, "duplicates": 0.3}, id="disturbed"),
+        pytest.param({"key": "none", "array_share": 0.5}, id="without-keys"),
+    ],
+)
+def test_opens_by_proxy_are_at_once_after_the_delivery_when_they_are_after_the_sending_and_only_then(
+    options: dict[str, Any],
+) -> None:
+    # A recorder remembers deliveries for a while and in one process. So it must not matter whether it knew one.
+    simulation, records = run(events=12_000, **options)
+    events = recount(records, simulation.plan.event_id_prefix).events
+    delivered_ms = defaultdict[tuple[str, ...], list[int]](list)
+    for (kind, _), event in events.items():
+        if kind == "delivery":
+            delivered_ms[_copy(event)].append(ms(event["occurred_at"]))
+    judged = Counter[bool]()
+    for (kind, _), event in events.items():
+        agent = event.get("user_agent", "")
+        if kind == "open" and open_kind(agent)[1] == "image_proxy":
+            at_ms, sent_at = ms(event["occurred_at"]), event.get("sent_at")
+            is_early = sent_at is not None and 0 <= at_ms - ms(sent_at) < AT_ONCE_S * 1000
+            since_ms = [at_ms - told for told in delivered_ms[_copy(event)]]
+            assert any(0 <= since < AT_ONCE_S * 1000 for since in since_ms) == is_early
+            judged[is_early] += 1
+    assert min(judged[True], judged[False]) > 20
+
+
+def test_a_message_goes_to_an_address_once() -> None:
+    rng = random.Random(3)
+    small = plan(events=1)
+    postman = Postman(World(small, rng), rng, machine_opens=0.1)
+    messages = [postman.messages(START_MS) for _ in range(60_000)]
+    assert sum(len(copies) == 2 for copies in messages) > 1_000
+    assert all(len({copy.recipient.lower() for copy in copies}) == len(copies) for copies in messages)
+
+
+def _copy(event: dict[str, Any]) -> tuple[str, ...]:
+    return event["account_id"], event["message_id"], recipient_facts(event["recipient"]).recipient
