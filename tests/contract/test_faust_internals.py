@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import importlib.metadata
 import inspect
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import aiokafka.consumer.fetcher as fetcher
@@ -26,6 +28,7 @@ import faust.transport.drivers.aiokafka as driver
 import mode.threads as threads
 import pytest
 
+from postloop.domain.event_types import INPUT_TOPICS
 from postloop.settings import Settings
 from postloop_streams.app import create_app
 from postloop_streams.transport import SCHEME, Consumer, ConsumerThread, Transport
@@ -118,3 +121,20 @@ def test_partitions_without_news_are_no_errors(tmp_path: Path) -> None:
     a_month_s = 30 * 86_400
     assert made.conf.stream_processing_timeout > a_month_s
     assert made.conf.broker_commit_livelock_soft_timeout > a_month_s
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_partitions_of_one_number_are_one_workers_whatever_their_topic(tmp_path: Path, workers: int) -> None:
+    # The deliveries that a recorder remembers are those of the opens it stores (docs/decisions/0013-opens-at-once.md).
+    assignor = create_app(Settings(_env_file=None), role="recorder", data_dir=tmp_path).assignor
+    cluster = SimpleNamespace(partitions_for_topic=lambda _: set(range(8)))
+    members = {f"worker-{number}": assignor.metadata(set(INPUT_TOPICS.values())) for number in range(workers)}
+    owners = defaultdict[int, set[str]](set)
+    owned = Counter[str]()
+    for name, told in assignor.assign(cluster, members).items():
+        for _, partitions in told.assignment:
+            owned[name] += len(partitions)
+            for partition in partitions:
+                owners[partition].add(name)
+    assert owned.total() == 8 * len(INPUT_TOPICS) and len(owned) == workers
+    assert [len(owners[partition]) for partition in range(8)] == [1] * 8

@@ -78,6 +78,17 @@ def open_kind(user_agent: str, *, since_delivery_s: float | None = None) -> tupl
     there is no sign of a machine, so it counts as a person.
     """
     reason = _by_user_agent(user_agent[:_MAX_USER_AGENT_CHARS])
+    return open_kind_by_delivery(reason, since_delivery_s=since_delivery_s)
+
+
+def open_kind_by_delivery(
+    reason: OpenReason, *, since_delivery_s: float | None
+) -> tuple[OpenKind, OpenReason]:
+    """Return the verdict on an open once its delivery is known; `reason` is what was said without it.
+
+    Only an image proxy is judged otherwise by its delivery, and only ever as a machine: to say it again, or with
+    another delivery that tells less, takes nothing back.
+    """
     if reason == "image_proxy" and since_delivery_s is not None and 0 <= since_delivery_s < AT_ONCE_S:
         reason = "image_proxy_at_once"
     return ("machine" if reason in _MACHINE else "human"), reason

@@ -19,6 +19,7 @@ from postloop.adapters.metrics import RecorderMetrics
 from postloop.contracts.deadletter import dead_letter
 from postloop.contracts.decode import Limits, RecordError, decode_batch
 from postloop.domain.event_types import EVENT_TYPES
+from postloop_streams.recorder.deliveries import RecentDeliveries
 from postloop_streams.recorder.partitions import PartitionState
 from postloop_streams.recorder.runs import ColumnRows, Refused, Stretch
 from postloop_streams.recorder.seen import Mask, hash_ids
@@ -49,7 +50,7 @@ class StoredPositions(Protocol):
 
 
 class Intake:
-    """Turns records into stretches and remembers which events it saw."""
+    """Turns records into stretches and remembers which events it saw, and when messages were delivered."""
 
     def __init__(
         self,
@@ -57,12 +58,14 @@ class Intake:
         limits: Limits,
         now: Callable[[], datetime],
         stored_positions: StoredPositions,
+        deliveries: RecentDeliveries,
         metrics: RecorderMetrics,
     ) -> None:
         self._limits = limits
         self._decoders = {kind: ColumnDecoder(kind, limits) for kind in EVENT_TYPES}
         self._now = now
         self._stored_positions = stored_positions
+        self._deliveries = deliveries
         self._metrics = metrics
 
     async def take(self, state: PartitionState, chunk: Chunk, *, ack: Callable[[], Any] | None) -> Stretch:
@@ -92,6 +95,8 @@ class Intake:
     ) -> tuple[EventRows | ColumnRows, int, Errors]:
         """Decode records one by one; they become columns together with others."""
         decoded = decode_batch(state.event_type, values, now=now, limits=self._limits)
+        if state.event_type == "delivery":
+            self._deliveries.remember_events(decoded.events)
         records, places = chunk.records, decoded.records
         new = await self._are_new(
             state,
@@ -120,6 +125,8 @@ class Intake:
         """Decode records into columns at once."""
         decoder = self._decoders[state.event_type]
         decoded = decoder.decode(values, now=now)
+        if state.event_type == "delivery":
+            self._deliveries.remember_table(decoded.table)
         records, places, indexes, table = chunk.records, decoded.records, decoded.indexes, decoded.table
         new = await self._are_new(
             state, records, decoded.event_ids, places.tolist(), indexes.tolist(), now_s=now.timestamp()

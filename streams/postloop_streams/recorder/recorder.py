@@ -19,6 +19,7 @@ from postloop.contracts.decode import Limits
 from postloop.domain.errors import PostloopError
 from postloop.settings import Settings
 from postloop_streams.assignments import assignment_of
+from postloop_streams.recorder.deliveries import RecentDeliveries
 from postloop_streams.recorder.intake import Chunk, Intake, Record, chunks_of
 from postloop_streams.recorder.invalid_limit import InvalidLimit
 from postloop_streams.recorder.opening import open_partitions
@@ -80,15 +81,18 @@ class Recorder:
         self._serving: asyncio.Task[None] | None = None
         self._assigned = asyncio.Condition()
         self._invalid = InvalidLimit(max_ratio=settings.invalid_max_ratio, window=settings.invalid_window)
+        deliveries = RecentDeliveries()
         self._intake = Intake(
             limits=Limits(retention=settings.raw_retention),
             now=utc_now,
             stored_positions=self._stored_positions,
+            deliveries=deliveries,
             metrics=metrics,
         )
         self._writer = RunWriter(
             outside.store,
             publish=outside.publish,
+            deliveries=deliveries,
             lease=lease,
             limits=StoringLimits(
                 insert_timeout_s=settings.insert_timeout.total_seconds(),

@@ -18,6 +18,7 @@ from postloop.adapters.metrics import RecorderMetrics
 from postloop.adapters.run_store import RunStore, UnknownInsertError, new_run_id
 from postloop.contracts.deadletter import DeadLetterV1, dead_letter_row
 from postloop.domain.errors import PostloopError
+from postloop_streams.recorder.deliveries import RecentDeliveries
 from postloop_streams.recorder.partitions import Assignment
 from postloop_streams.recorder.runs import Run
 from postloop_streams.transport import Lease
@@ -53,6 +54,7 @@ class RunWriter:
         store: RunStore,
         *,
         publish: PublishDeadLetters,
+        deliveries: RecentDeliveries,
         lease: Lease,
         limits: StoringLimits,
         metrics: RecorderMetrics,
@@ -60,6 +62,7 @@ class RunWriter:
     ) -> None:
         self._store = store
         self._publish = publish
+        self._deliveries = deliveries
         self._lease = lease
         self._limits = limits
         self._metrics = metrics
@@ -77,8 +80,7 @@ class RunWriter:
             GaveUpError: The retry budget is spent.
             RunChangedError, UnknownInsertError: The stored rows contradict the scheme; storing must not go on.
         """
-        table = await asyncio.to_thread(run.table, stored_at=utc_now())
-        attempt = _Attempt(table, new_run_id(run.day))
+        attempt = _Attempt(await asyncio.to_thread(self._table, run), new_run_id(run.day))
         started_s, pause_s = time.monotonic(), _FIRST_PAUSE_S
         while not assignment.is_closed:
             try:
@@ -95,6 +97,11 @@ class RunWriter:
                 self._say_available(run)
                 return attempt.is_stored
         return False
+
+    def _table(self, run: Run) -> pa.Table | None:
+        # Once for all attempts: whatever is sent again is the same block, however much was remembered meanwhile.
+        table = run.table(stored_at=utc_now())
+        return None if table is None else self._deliveries.judged(table)
 
     async def _try(self, run: Run, attempt: _Attempt, assignment: Assignment, *, check: bool) -> None:
         if run.dead_letters and not attempt.letters_kept:

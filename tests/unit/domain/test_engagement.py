@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postloop.domain.engagement import AT_ONCE_S, open_kind
+from postloop.domain.engagement import AT_ONCE_S, open_kind, open_kind_by_delivery
 
 AGENTS = [
     line.split(maxsplit=2)
@@ -82,3 +82,19 @@ def test_capitals_and_a_long_tail_change_nothing(user_agent: str, tail: int) -> 
     told = open_kind(user_agent)
     assert open_kind(user_agent.upper()) == told
     assert open_kind(user_agent.lower() + " x" * tail) == told
+
+
+@given(
+    st.sampled_from([agent for _, _, agent in AGENTS]),
+    st.none() | st.floats(-10, 10),
+    st.none() | st.floats(-10, 10),
+)
+def test_a_verdict_is_judged_again_as_if_the_delivery_had_been_known_and_never_taken_back(
+    user_agent: str, since_sent_s: float | None, since_delivery_s: float | None
+) -> None:
+    kind, reason = open_kind(user_agent, since_delivery_s=since_sent_s)
+    again = open_kind_by_delivery(reason, since_delivery_s=since_delivery_s)
+    if kind == "machine":
+        assert again == (kind, reason)
+    else:
+        assert again == open_kind(user_agent, since_delivery_s=since_delivery_s)
