@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from postloop.contracts.events import Event
 from postloop.contracts.fields import milliseconds
 from postloop.contracts.rows import recipient_facts
-from postloop.domain.engagement import OpenReason, open_kind_by_delivery
+from postloop.domain.engagement import AT_ONCE_S, OpenReason, open_kind_by_delivery
 from postloop.domain.event_types import OpenKind
 
 Integers = npt.NDArray[np.int64]
@@ -30,7 +30,6 @@ _NAMES: Final = ("account_id", "message_id", "recipient")
 _SEPARATOR: Final = "\0"
 _MOMENT_BITS: Final = 42
 """Milliseconds since 1970 until the year 2109."""
-_PROBE_BITS: Final = 16
 
 
 class RecentDeliveries:
@@ -74,9 +73,12 @@ class RecentDeliveries:
             return rows
         places = np.flatnonzero(is_judged.to_numpy())
         found, since_ms = self._since_delivery(_hashes_of(opens), _moments_of(opens))
+        is_near = (
+            since_ms <= AT_ONCE_S * 1000
+        )  # the rule is asked about these only: most opens come hours later
         verdicts = {
             place: open_kind_by_delivery(_JUDGED, since_delivery_s=since / 1000)
-            for place, since in zip(places[found].tolist(), since_ms.tolist(), strict=True)
+            for place, since in zip(places[found[is_near]].tolist(), since_ms[is_near].tolist(), strict=True)
         }
         return _with_verdicts(rows, verdicts)
 
@@ -98,10 +100,11 @@ class RecentDeliveries:
         of its own, so any within the two seconds decides, and if one is, the last is.
         """
         wanted = np.unique(hashes)
-        probe = np.zeros(1 << _PROBE_BITS, dtype=np.bool_)
-        probe[_probed(wanted)] = True
+        probe = np.zeros(1 << 16, dtype=np.bool_)
+        probe[_sixteen_bits(wanted)] = True
         with self._lock:
-            near = np.flatnonzero(probe[_probed(self._hashes[: len(self)])])
+            # "wrap" finds nothing to wrap and is twice as fast as the check of every index.
+            near = np.flatnonzero(probe.take(_sixteen_bits(self._hashes[: len(self)]), mode="wrap"))
             known, delivered_ms = self._hashes[near], self._moments_ms[near]
         numbers = np.searchsorted(wanted, known).clip(max=len(wanted) - 1)
         is_wanted = wanted[numbers] == known
@@ -130,9 +133,8 @@ def _moments_of(table: pa.Table) -> Integers:
     return moments
 
 
-def _probed(hashes: Integers) -> npt.NDArray[np.uint64]:
-    probed: npt.NDArray[np.uint64] = hashes.view(np.uint64) >> np.uint64(64 - _PROBE_BITS)
-    return probed
+def _sixteen_bits(hashes: Integers) -> npt.NDArray[np.uint16]:
+    return hashes.view(np.uint16)[::4]
 
 
 def _with_verdicts(rows: pa.Table, verdicts: Mapping[int, tuple[OpenKind, OpenReason]]) -> pa.Table:
