@@ -17,12 +17,15 @@ import structlog
 from kafka import KafkaConsumer, TopicPartition
 from prometheus_client import Gauge
 
-from postloop.adapters.blocklist_journal import Record
-from postloop.adapters.errors import RefusedError, UnavailableError
+from postloop.adapters.blocklist_journal import Record, Refused
+from postloop.adapters.errors import RefusedError, UnavailableError, UnfitError
 from postloop.adapters.health_server import HealthState
 from postloop.adapters.kafka_connect import connect_kafka
 from postloop.adapters.kafka_security import kafka_translated
+from postloop.contracts.deadletter import DeadLetterV1
+from postloop.contracts.unreadable import reasons_of, stage_of
 from postloop.settings import Settings
+from postloop_streams.dead_letters import letter_of
 
 log = structlog.stdlib.get_logger("postloop.journal")
 
@@ -40,8 +43,8 @@ _GIVING_WAY_S: Final = 0.05
 class Journal(Protocol):
     """The writing side of the database."""
 
-    def write(self, records: Sequence[Record]) -> None:
-        """Store records in the order in which they come; a repeat changes nothing."""
+    def write(self, records: Sequence[Record]) -> Sequence[Refused]:
+        """Store records in the order in which they come, and return those that are none; a repeat changes nothing."""
         ...
 
 
@@ -54,6 +57,7 @@ class JournalWriter(threading.Thread):
         partitions: Of the topic that the role's workers share.
         is_urgent: Whether the role has something to do that must not be late.
         connect_journal: Returns the writing side of ClickHouse; may be called again after a failure.
+        refuse: Publishes dead letters; returns when the broker has them.
         unstored_rows: What was read and is not stored yet.
     """
 
@@ -65,6 +69,7 @@ class JournalWriter(threading.Thread):
         name: str,
         partitions: int,
         connect_journal: Callable[[], Journal],
+        refuse: Callable[[Sequence[DeadLetterV1]], None],
         unstored_rows: Gauge,
         is_urgent: Callable[[], bool] = lambda: False,
         health: HealthState,
@@ -78,6 +83,7 @@ class JournalWriter(threading.Thread):
         self._assigned: frozenset[int] = frozenset()
         self._is_urgent = is_urgent
         self._connect_journal = connect_journal
+        self._refuse = refuse
         self._unstored_rows = unstored_rows
         self._health = health
         self._fail = fail
@@ -162,7 +168,7 @@ class JournalWriter(threading.Thread):
         self._unstored_rows.set(len(rows))
         while True:
             try:
-                journal.write(rows)
+                self._write(journal, rows)
                 break
             except (UnavailableError, RefusedError) as error:
                 if self._stopping.is_set():
@@ -174,6 +180,24 @@ class JournalWriter(threading.Thread):
             consumer.commit()
         self._unstored_rows.set(0)
         self._health.set("journal", True)
+
+    def _write(self, journal: Journal, records: Sequence[Any]) -> None:
+        """Store records; what is none, or what no table takes, becomes a dead letter and holds up nothing."""
+        try:
+            refused = journal.write(records)
+        except Exception as error:  # a number beyond its column, a fault of ours: the others go on
+            if isinstance(error, UnavailableError | RefusedError) and not isinstance(error, UnfitError):
+                raise
+            if len(records) > 1:
+                half = len(records) // 2
+                self._write(journal, records[:half])
+                self._write(journal, records[half:])
+                return
+            log.exception("record_not_stored", topic=records[0].topic, offset=records[0].offset)
+            self._refuse([letter_of(records[0], reasons_of(records[0].value, error), stage="process")])
+            return
+        if refused:
+            self._refuse([letter_of(record, errors, stage=stage_of(errors)) for record, errors in refused])
 
 
 def _joined(first: Mapping[Any, list[Any]], second: Mapping[Any, list[Any]]) -> dict[Any, list[Any]]:

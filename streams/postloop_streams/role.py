@@ -11,21 +11,27 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import structlog
+from aiokafka.errors import KafkaError
 from faust.types import TP
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Counter
 
 from postloop.adapters import topic_admin
+from postloop.adapters.errors import UnavailableError
 from postloop.adapters.health_server import HealthServer, HealthState
-from postloop.domain.event_types import prefixed
+from postloop.contracts.deadletter import DeadLetterV1
+from postloop.domain.event_types import DEADLETTER_TOPIC, prefixed
 from postloop.settings import Settings
 from postloop_streams.app import create_app
 from postloop_streams.assignments import end_at_once
+from postloop_streams.dead_letters import JournaledDeadLetters
 from postloop_streams.transport import BatchTopic, Lease, RecordBatch, ack, commit_stored
 
 _WATCH_EVERY_S: Final = 1.0
 # For how long a role that is told to stop lets an assignment under way end. It asks the broker one thing.
 _ASSIGNING_S: Final = 5.0
+_LETTERS_S: Final = 30.0
 
+PublishDeadLetters = Callable[[Sequence[DeadLetterV1]], Awaitable[None]]
 Take = Callable[[RecordBatch, Callable[[], Any]], Awaitable[None]]
 """Takes a batch in; calls the second argument once its effect is stored."""
 
@@ -59,6 +65,7 @@ class Role:
         self._directory = TemporaryDirectory(prefix=f"postloop-{name}-")
         self.app = create_app(settings, role=name, data_dir=Path(self._directory.name))
         self._has_started = self._was_assigned = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._is_stopping = False
         self._assigning = asyncio.Lock()
         self.app.on_partitions_assigned.connect(self._on_assigned, weak=False)
@@ -103,6 +110,36 @@ class Role:
         """Return a sentence for each topic that does not exist; names with their prefix."""
         missing = topic_admin.missing_topics(self.settings, list(names))
         return [f"topic {name} does not exist: run `postloop topics create`" for name in missing]
+
+    def journaled_dead_letters(self, count: Counter) -> PublishDeadLetters:
+        """Return what publishes dead letters that the role's journal stores."""
+        letters = JournaledDeadLetters(
+            self.app,
+            self.named(DEADLETTER_TOPIC),
+            topic_ids=partial(topic_admin.topic_ids, self.settings),
+            count=count,
+        )
+        return letters.publish
+
+    def from_thread(self, publish: PublishDeadLetters) -> Callable[[Sequence[DeadLetterV1]], None]:
+        """Return the same for another thread: it blocks until the broker has them.
+
+        Raises:
+            UnavailableError: The broker does not take them.
+        """
+
+        async def whole(letters: Sequence[DeadLetterV1]) -> None:
+            await publish(letters)
+
+        def published(letters: Sequence[DeadLetterV1]) -> None:
+            if self._loop is None:
+                raise UnavailableError("the role has not started")
+            try:
+                asyncio.run_coroutine_threadsafe(whole(letters), self._loop).result(_LETTERS_S)
+            except (KafkaError, OSError) as error:  # TimeoutError is one
+                raise UnavailableError(f"dead letters: {error or type(error).__name__}") from error
+
+        return published
 
     def agent(self, name: str, topics: Sequence[str], take: Take) -> None:
         """Read topics (with their prefix) in whole batches."""
@@ -161,6 +198,7 @@ class Role:
     def _start_once(self) -> None:
         if not self._has_started:
             self._has_started = True
+            self._loop = asyncio.get_running_loop()
             self.started()
 
     async def _watch(self) -> None:

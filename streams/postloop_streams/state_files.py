@@ -9,15 +9,22 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
+
 from postloop.adapters.changelog_reader import Change, read_changelog
 from postloop.adapters.partition_store import Item, PartitionStore
 from postloop.contracts.changelog import MARKER_KEY, RESTORED_KEY
+from postloop.contracts.deadletter import DeadLetterV1
+from postloop.contracts.unreadable import READING_ERRORS
 from postloop.settings import Settings
+from postloop_streams.dead_letters import unreadable
+
+_log = structlog.stdlib.get_logger("postloop.state")
 
 # A compacted topic forgets that something was deleted after `delete.retention.ms`, a day by default: an older file
 # would not hear of it.
@@ -37,6 +44,7 @@ class StateLog:
         mark_of: How many entries were restored -> the value of the mark that the partition is whole.
         restored_for: The value of a mark -> for how many partitions it is whole.
         restore: (partition, store) -> fills changelog and file from ClickHouse; returns how many entries.
+        refuse: Publishes dead letters of records that were not written by us, patiently.
     """
 
     settings: Settings
@@ -49,6 +57,7 @@ class StateLog:
     mark_of: Callable[[int], bytes]
     restored_for: Callable[[bytes], int]
     restore: Callable[[int, PartitionStore], Awaitable[int]]
+    refuse: Callable[[Sequence[DeadLetterV1]], Awaitable[None]]
 
 
 async def open_files(
@@ -91,25 +100,44 @@ async def _read(stores: dict[int, PartitionStore], log: StateLog) -> None:
         number: (int(store.about("position") or 0), await log.append(number, MARKER_KEY, marker))
         for number, store in stores.items()
     }
-    await asyncio.to_thread(
-        read_changelog,
-        log.settings,
-        log.topic,
-        ranges,
-        lambda number, changes: _take(stores[number], number, changes, log),
-    )
+    refused: list[DeadLetterV1] = []
+
+    def take(number: int, changes: list[Change]) -> None:
+        refused.extend(_take(stores[number], number, changes, log))
+
+    await asyncio.to_thread(read_changelog, log.settings, log.topic, ranges, take)
+    if refused:
+        await log.refuse(refused)
 
 
-def _take(store: PartitionStore, number: int, changes: list[Change], log: StateLog) -> None:
-    """Write a stretch of the changelog into the file."""
+def _take(store: PartitionStore, number: int, changes: list[Change], log: StateLog) -> list[DeadLetterV1]:
+    """Write a stretch of the changelog into the file; return the dead letters of what cannot be read.
+
+    What was known of its key before stays in the file: no foreign record ends a role, or takes its state away.
+    """
     items: dict[str, Item] = {}
     about: dict[str, object] = {}
+    refused: list[DeadLetterV1] = []
     for change in changes:
-        if change.key == RESTORED_KEY and change.value is not None:
-            about["restored_for"] = log.restored_for(change.value)
-        elif (item := log.item_of(change, number, log.partitions)) is not None:
-            items[change.key] = item
+        try:
+            if change.key == RESTORED_KEY and change.value is not None:
+                about["restored_for"] = log.restored_for(change.value)
+            elif (item := log.item_of(change, number, log.partitions)) is not None:
+                items[change.key] = item.checked()
+        except READING_ERRORS as error:
+            _log.error("changelog_unreadable", offset=change.offset)
+            refused.append(unreadable(ChangeRecord(log.topic, number, change), error))
     store.apply(items.values(), position=changes[-1].offset + 1, read_at_s=time.time(), **about)
+    return refused
+
+
+class ChangeRecord:
+    """A change as the record that it was."""
+
+    def __init__(self, topic: str, partition: int, change: Change) -> None:
+        self.topic, self.partition, self.offset = topic, partition, change.offset
+        self.key: bytes | None = change.key.encode()
+        self.value = change.value
 
 
 async def _made_whole(number: int, store: PartitionStore, log: StateLog) -> int:

@@ -65,6 +65,44 @@ def test_a_hard_bounce_becomes_an_insert_a_state_and_rows(running: BlocklistStac
     assert (history["event_id"], history["change"]) == (insert["event_id"], "inserted")
 
 
+FOREIGN: list[bytes | None] = [b"null", b"[]", b"5", b"NaN", b"{", b"[" * 50_000, b"\xff", b"", None]
+
+
+def test_foreign_records_are_dead_letters_in_the_database_and_stop_nothing_at_the_next_start_either(
+    stack: BlocklistStack,
+) -> None:
+    worker, recipient = stack.start(), address()
+    topics = ["blocklist.insert", "blocklist.expire", "delivery.alert", "blocklist.command"]
+    sent = dict.fromkeys(topics, FOREIGN)
+    sent["postloop.blocklist.signal"] = [value for value in FOREIGN if value != b"[]"]  # no signals are none
+    sent["postloop.blocklist.changelog"] = FOREIGN[:-1]  # there null is how a key ends
+    for topic, values in sent.items():
+        for value in values:
+            stack.send(topic, value, key=f"e|global|{recipient}")
+    too_large = {"type": "delivered", "recipient": recipient, "event_id": "e", "at_ms": 10**30}
+    stack.send("postloop.blocklist.signal", json.dumps([too_large]).encode(), key="k")
+    entry = b'{"scope":"global","recipient":"a@b.test"}'
+    stack.send("postloop.blocklist.changelog", entry, key="e|global|a@b.test", timestamp_ms=10**17)
+    stack.publish("bounce", [event(recipient, **HARD)])
+
+    stack.wait_rows(f"SELECT * FROM v_blocklist_active WHERE recipient = '{recipient}'", 1)
+    wanted = {topic: len(values) + topic.startswith("postloop.") for topic, values in sent.items()}
+    count = sum(wanted.values())
+    letters = stack.wait_rows("SELECT * FROM dead_letters FINAL", count, timeout_s=60)
+    assert len({letter["event_id"] for letter in letters}) == count
+    assert Counter(letter["topic"].removeprefix(stack.prefix) for letter in letters) == wanted
+    assert all(letter["topic_id"] for letter in letters)
+    listed = stack.command("deadletter", "list", "--json", "--topic", f"{stack.prefix}delivery.alert")
+    assert len(listed.stdout.splitlines()) == len(FOREIGN)
+
+    worker.kill()
+    stack.start()
+    other = address()
+    stack.publish("bounce", [event(other, **HARD)])
+    stack.wait_rows(f"SELECT * FROM v_blocklist_active WHERE recipient = '{other}'", 1)
+    assert len(stack.wait_rows("SELECT * FROM dead_letters FINAL", count)) == count
+
+
 def test_a_complaint_and_an_unsubscribe_block_for_their_sender_domain(running: BlocklistStack) -> None:
     complained, left = address(), address()
     running.publish(

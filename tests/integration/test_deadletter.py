@@ -53,12 +53,15 @@ def refuse(settings: Settings) -> Callable[..., str]:
         key: bytes = b"k",
         topic: str = "email.bounce",
         code: str = "not_json",
+        also: str = "",
         index: int = -1,
+        partition: int = 0,
         age: timedelta = timedelta(),
     ) -> str:
         event_id = str(uuid.uuid4())
-        errors = json.dumps([{"code": code, "field": "", "text": "the record is no JSON"}])
-        place = [str(uuid.uuid4()), 0, 7, index]
+        codes = [code, also] if also else [code]
+        errors = json.dumps([{"code": c, "field": "", "text": "the record is no JSON"} for c in codes])
+        place = [str(uuid.uuid4()), partition, 7, index]
         content = [b64encode(key).decode(), b64encode(value).decode(), "decode", code, errors]
         row = [event_id, topic, *place, *content, datetime.now(UTC) - age]
         connect(settings).insert("dead_letters", [row], column_names=COLUMNS)
@@ -137,7 +140,14 @@ def test_redriving_publishes_the_original_bytes_with_the_header(
     value = bytes(range(256)) * 3
     event_id = refuse(value, key=b"\x00key")
     assert rows(postloop("redrive", event_id, "--json")) == [
-        {"redriven": 1, "already_redriven": 0, "not_records": 0, "not_found": 0, "dry_run": False}
+        {
+            "redriven": 1,
+            "already_redriven": 0,
+            "not_records": 0,
+            "left_alone": 0,
+            "not_found": 0,
+            "dry_run": False,
+        }
     ]
     (record,) = records(settings, "email.bounce")
     assert (record.key, record.value) == (b"\x00key", value)
@@ -187,6 +197,35 @@ def test_a_null_value_goes_back_as_a_null_value(
 ) -> None:
     postloop("redrive", refuse(b"", code="null_value"), refuse(b"", code="not_json"))
     assert sorted(record.value is None for record in records(settings, "email.bounce")) == [False, True]
+
+
+@pytest.mark.parametrize("topic", ["postloop.blocklist.signal", "postloop.webhook.delivery"])
+def test_what_belongs_to_an_owner_goes_back_to_the_partition_of_the_owner(
+    postloop: Postloop, refuse: Callable[..., str], settings: Settings, topic: str
+) -> None:
+    last = settings.topic_partitions - 1
+    event_ids = [
+        refuse(b"[%d]" % number, key=b"", topic=settings.topic_prefix + topic, partition=last)
+        for number in range(4)
+    ]
+    postloop("redrive", *event_ids)
+    assert [record.partition for record in records(settings, topic)] == [last] * 4
+
+
+def test_what_would_replace_something_newer_and_what_has_no_bytes_is_left_alone(
+    postloop: Postloop, refuse: Callable[..., str], settings: Settings
+) -> None:
+    changelog = settings.topic_prefix + "postloop.blocklist.changelog"
+    event_ids = [
+        refuse(topic=changelog),
+        refuse(topic=settings.topic_prefix + "blocklist.state"),
+        refuse(b"", topic=settings.topic_prefix + "blocklist.command", also="value_omitted"),
+    ]
+    done = postloop("redrive", *event_ids, "--json")
+    assert done.returncode == 4
+    assert json.loads(done.stdout)["left_alone"] == 3
+    assert records(settings, "postloop.blocklist.changelog") == []
+    assert records(settings, "blocklist.command") == []
 
 
 def test_a_topic_that_is_missing_is_one_sentence(postloop: Postloop, refuse: Callable[..., str]) -> None:

@@ -123,6 +123,15 @@ class BlocklistStack:
         for future in futures:
             future.get(timeout=30)
 
+    def send(self, topic: str, value: bytes | None, *, key: str, timestamp_ms: int | None = None) -> None:
+        """Publish any bytes to any topic and wait for the broker."""
+        if self._producer is None:
+            self._producer = KafkaProducer(
+                bootstrap_servers=self.settings.broker_list, acks="all", linger_ms=5
+            )
+        sent = self._producer.send(self.prefix + topic, value, key=key.encode(), timestamp_ms=timestamp_ms)
+        sent.get(timeout=30)
+
     def ask(
         self, command: str, recipient: str, *, actor: str = "operator:eve", **fields: Any
     ) -> BlocklistReplyV1:

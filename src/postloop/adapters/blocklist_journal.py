@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol
@@ -29,7 +29,9 @@ from postloop.contracts.blocklist_state import (
     owner_of,
 )
 from postloop.contracts.changelog import RESTORED_HEADER
+from postloop.contracts.field_errors import FieldError
 from postloop.contracts.fields import moment
+from postloop.contracts.unreadable import READING_ERRORS, reasons_of
 from postloop.domain.event_types import (
     BLOCKLIST_CHANGELOG_TOPIC,
     BLOCKLIST_EXPIRE_TOPIC,
@@ -45,11 +47,16 @@ class Record(Protocol):
     """A consumed Kafka record; `timestamp` in milliseconds."""
 
     topic: str
+    partition: int
     offset: int
     timestamp: int
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes]]
+
+
+Refused = tuple[Record, tuple[FieldError, ...]]
+"""A record that is none of its topic's, and why."""
 
 
 @dataclass
@@ -79,30 +86,42 @@ class BlocklistJournal:
         self._changelog = prefixed(BLOCKLIST_CHANGELOG_TOPIC, prefix=prefix)
         self._alert = prefixed(DELIVERY_ALERT_TOPIC, prefix=prefix)
 
-    def write(self, records: Sequence[Record]) -> None:
-        """Store records; a repeat replaces what was stored before.
+    def write(self, records: Sequence[Record]) -> Sequence[Refused]:
+        """Store records, and return those that are none; a repeat replaces what was stored before.
 
         Raises:
             UnavailableError, RefusedError: ClickHouse is away or refuses.
         """
         rows = _Rows()
-        published: list[tuple[Record, bytes]] = []
-        for record in records:
-            if record.topic == self._changelog:
-                self._of_changelog(record, rows)
-            elif record.value is not None:
-                published.append((record, record.value))
+        refused: list[Refused] = []
+        changes = [record for record in records if record.topic == self._changelog]
+        published = [record for record in records if record.topic != self._changelog]
+        self._read(changes, self._of_changelog, rows, refused)
         writer = self._writer
         # Who asks whether an address is blocked asks the entries: they are there before the log is even read.
         writer.write_entries(list(rows.entries.values()))
-        for record, value in published:
-            self._published(record, value, rows)
+        self._read(published, self._published, rows, refused)
         writer.write_log(rows.changes)
         writer.write_commands(rows.commands)
         writer.write_guard(list(rows.guarded.values()))
         writer.write_alerts(rows.alerts)
+        return refused
 
-    def _published(self, record: Record, value: bytes, rows: _Rows) -> None:
+    @staticmethod
+    def _read(
+        records: Sequence[Record],
+        read: Callable[[Record, _Rows], None],
+        rows: _Rows,
+        refused: list[Refused],
+    ) -> None:
+        for record in records:
+            try:
+                read(record, rows)
+            except READING_ERRORS as error:
+                refused.append((record, reasons_of(record.value, error)))
+
+    def _published(self, record: Record, rows: _Rows) -> None:
+        value = record.value or b""
         if record.topic == self._insert:
             rows.changes.append(_inserted(BlocklistInsertV1.model_validate_json(value)))
         elif record.topic == self._expire:
@@ -113,7 +132,7 @@ class BlocklistJournal:
     def _of_changelog(self, record: Record, rows: _Rows) -> None:
         if RESTORED_HEADER in record.headers:
             return  # from here: written again it would replace what changed since
-        key, value = (record.key or b"").decode("utf-8", "surrogatepass"), record.value
+        key, value = (record.key or b"").decode(), record.value
         version = version_of(record)
         if key.startswith(ENTRY_PREFIX):
             rows.entries[key] = _deleted(key, version) if value is None else self._entry(value, version)
@@ -241,7 +260,7 @@ def _alert(event: DeliveryAlertV1, record: Record) -> AlertRow:
         mailbox_provider=event.mailbox_provider or "",
         started_at=event.started_at,
         ended_at=event.ended_at,
-        figures=json.dumps(event.figures),
+        figures=json.dumps(event.figures, allow_nan=False),
         text=event.text,
         published_at=moment(record.timestamp),
     )

@@ -79,5 +79,8 @@ def _read(consumer: Any, topic: str, ranges: dict[int, tuple[int, int]], take: T
 
 
 def _change(record: Any) -> Change:
-    key = (record.key or b"").decode("utf-8", "surrogatepass")
+    try:
+        key = (record.key or b"").decode()
+    except UnicodeDecodeError:  # nobody's: no key of ours is like that
+        key = ""
     return Change(record.offset, key, record.value)

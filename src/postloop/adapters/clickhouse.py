@@ -12,8 +12,9 @@ import clickhouse_connect
 import urllib3
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.exceptions import DataError as ClientDataError
 
-from postloop.adapters.errors import RefusedError, UnavailableError
+from postloop.adapters.errors import RefusedError, UnavailableError, UnfitError
 from postloop.adapters.tls import tls_failure
 from postloop.settings import Settings
 
@@ -93,6 +94,8 @@ def translated(what: str) -> Iterator[None]:
     """Turn every client error raised inside into UnavailableError or RefusedError, naming `what`."""
     try:
         yield
+    except ClientDataError as error:  # the client's own, before anything is sent
+        raise UnfitError(f"{what}: {_short(' '.join(str(error).split()))}", code="unfit") from error
     except ClickHouseError as error:
         text = " ".join(str(error).split())
         code = _CODE.search(text)

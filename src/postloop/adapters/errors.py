@@ -19,3 +19,7 @@ class RefusedError(PostloopError):
     def __init__(self, text: str, *, code: str = "") -> None:
         super().__init__(text)
         self.code = code
+
+
+class UnfitError(RefusedError):
+    """A value does not fit into its column: the other rows of the same insert may well."""

@@ -17,6 +17,16 @@ _REQUEST_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25,
 _ROW_BUCKETS: Final = (1, 10, 100, 500, 1_000, 5_000, 10_000, 25_000, 50_000)
 
 
+def _dead_letters_total(registry: CollectorRegistry) -> Counter:
+    return Counter(
+        "dead_letters_total",
+        "Dead letters written, by the stage that refused the record and the code of its first error",
+        ["stage", "code"],
+        namespace=NAMESPACE,
+        registry=registry,
+    )
+
+
 class RecorderMetrics:
     """Metrics of the recorder, in a registry of their own."""
 
@@ -35,13 +45,7 @@ class RecorderMetrics:
             namespace=NAMESPACE,
             registry=self.registry,
         )
-        self.dead_letters_total = Counter(
-            "dead_letters_total",
-            "Dead letters written, by the stage that refused the record and the code of its first error",
-            ["stage", "code"],
-            namespace=NAMESPACE,
-            registry=self.registry,
-        )
+        self.dead_letters_total = _dead_letters_total(self.registry)
         self.recorder_lag_records = Gauge(
             "recorder_lag_records",
             "Records in the log that are not stored yet",
@@ -111,6 +115,7 @@ class BlocklistMetrics:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
+        self.dead_letters_total = _dead_letters_total(self.registry)
         self.blocklist_signals_total = Counter(
             "blocklist_signals_total",
             "Facts about addresses that were routed to the owner of the address, by the topic they came from",
@@ -158,6 +163,7 @@ class ReputationMetrics:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
+        self.dead_letters_total = _dead_letters_total(self.registry)
         self.reputation_evaluations_total = Counter(
             "reputation_evaluations_total",
             "Senders (account and sender domain) whose evidence was judged",
@@ -204,6 +210,7 @@ class WebhookMetrics:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
+        self.dead_letters_total = _dead_letters_total(self.registry)
         self._count_events()
         self._watch_state()
         register_build_info(self.registry)

@@ -26,6 +26,7 @@ CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WI
 # Pages of 4 KiB that one file may hold in memory: 8 MB.
 _CACHE_PAGES: Final = 2_000
 _KEYS_PER_QUERY: Final = 500
+_MAX_INTEGER: Final = 2**63
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,16 @@ class Item:
     key: str
     value: bytes | None
     due_ms: int | None = None
+
+    def checked(self) -> Self:
+        """Return the item.
+
+        Raises:
+            OverflowError: No file holds such a time.
+        """
+        if self.due_ms is not None and not -_MAX_INTEGER <= self.due_ms < _MAX_INTEGER:
+            raise OverflowError(f"no time: {self.due_ms}")
+        return self
 
 
 class PartitionStore:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from postloop.adapters.dead_letter_store import DeadLetter
 from postloop.adapters.kafka_producer import ConnectedProducer
 from postloop.adapters.kafka_security import kafka_translated
-from postloop.domain.event_types import INPUT_TOPICS, prefixed
+from postloop.domain.event_types import INPUT_TOPICS, PARTITIONED_TOPICS, prefixed
 
 HEADER: Final = "postloop-redriven"
 _ACK_TIMEOUT_S: Final = 60
@@ -54,8 +54,12 @@ class Redriver(ConnectedProducer):
             self.topic_on_wire(letter.topic),
             value=value,
             key=key,
+            partition=letter.partition if self._unprefixed(letter.topic) in PARTITIONED_TOPICS else None,
             headers=[(HEADER, letter.event_id.encode())],
         )
+
+    def _unprefixed(self, topic: str) -> str:
+        return topic.removeprefix(self._settings.topic_prefix)
 
     def topic_on_wire(self, topic: str) -> str:
         """Return the name on the cluster of the topic that a dead letter names with or without prefix."""

@@ -12,7 +12,8 @@ from postloop.adapters.blocklist_policy import recipient_hash
 from postloop.adapters.changelog_reader import Change, read_changelog
 from postloop.adapters.kafka_producer import ConnectedProducer
 from postloop.adapters.kafka_security import kafka_translated
-from postloop.contracts.webhook_endpoint import MARKER_KEY, NO_ENDPOINT, RESTORED_KEY
+from postloop.contracts.webhook_endpoint import MARKER_KEY, NO_ENDPOINT, RESTORED_KEY, read_endpoint
+from postloop.domain.errors import DataError
 from postloop.domain.event_types import WEBHOOK_DELIVERY_TOPIC, WEBHOOK_ENDPOINT_TOPIC, prefixed
 from postloop.settings import Settings
 
@@ -26,12 +27,14 @@ class StoredEndpoints:
     Attributes:
         values: Id of each endpoint that is not removed -> its record.
         removed: Ids of those that were, as far as the topic still tells.
+        unreadable: Ids under which something stood that is no endpoint. What was known before stays in force.
         is_whole: The topic has been filled once; else it may be that of a broker that came back empty.
         positions: Partition -> where to read on.
     """
 
     values: dict[str, bytes] = field(default_factory=dict)
     removed: set[str] = field(default_factory=set)
+    unreadable: set[str] = field(default_factory=set)
     is_whole: bool = False
     positions: dict[int, int] = field(default_factory=dict)
 
@@ -41,13 +44,21 @@ class StoredEndpoints:
             if change.key == RESTORED_KEY:
                 self.is_whole = True
             elif change.key not in NO_ENDPOINT:
-                if change.value is None:
-                    self.values.pop(change.key, None)
-                    self.removed.add(change.key)
-                else:
-                    self.values[change.key] = change.value
-                    self.removed.discard(change.key)
+                self._take(change.key, change.value)
         self.positions[partition] = max(self.positions.get(partition, 0), changes[-1].offset + 1)
+
+    def _take(self, name: str, value: bytes | None) -> None:
+        if value is None:
+            self.values.pop(name, None)
+            self.removed.add(name)
+            return
+        try:
+            read_endpoint(value)
+        except DataError:
+            self.unreadable.add(name)
+        else:
+            self.values[name] = value
+            self.removed.discard(name)
 
 
 def owner_partition(endpoint_id: str, partitions: int) -> int:

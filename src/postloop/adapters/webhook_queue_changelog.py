@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from sqlite3 import Cursor
 from typing import Any, Final
@@ -20,6 +20,7 @@ from postloop.adapters.webhook_queue_file import (
     id_text,
     is_late,
 )
+from postloop.contracts.unreadable import READING_ERRORS
 from postloop.contracts.webhook_delivery import (
     DELIVERY_PREFIX,
     HEALTH_PREFIX,
@@ -83,24 +84,43 @@ class QueueChangelog:
         (first,) = self._file.db.execute(query).fetchone()
         return int(self._file.about("position") or 0) if first is None else int(first)
 
-    def restore(self, records: Sequence[tuple[str, bytes | None]], **about: object) -> None:
-        """Write a stretch of the changelog into the file; of two copies of a delivery the later version counts."""
-        last = {key: value for key, value in records if key.startswith(DELIVERY_PREFIX)}
-        health = {key: (value or b"").decode() for key, value in records if key.startswith(HEALTH_PREFIX)}
+    def restore(
+        self, records: Sequence[tuple[str, bytes | None]], **about: object
+    ) -> list[tuple[int, Exception]]:
+        """Write a stretch of the changelog into the file; of two copies of a delivery the later version counts.
+
+        Returns:
+            The places of records that were not written by us, and what reading them raised; they are passed over.
+        """
+        last: dict[str, DeliveryV1 | None] = {}
+        health: dict[str, str] = {}
+        refused: list[tuple[int, Exception]] = []
+        for place, (key, value) in enumerate(records):
+            try:
+                if key.startswith(DELIVERY_PREFIX):
+                    id_bytes(key.removeprefix(DELIVERY_PREFIX))  # raises
+                    last[key] = None if value is None else delivery_from_bytes(value)
+                elif key.startswith(HEALTH_PREFIX):
+                    health[key] = "" if value is None else health_to_bytes(health_from_bytes(value)).decode()
+            except READING_ERRORS as error:
+                refused.append((place, error))
+        self._restore(last, {**health, **about})
+        return refused
+
+    def _restore(self, last: Mapping[str, DeliveryV1 | None], about: Mapping[str, object]) -> None:
         ids = {key: id_bytes(key.removeprefix(DELIVERY_PREFIX)) for key in last}
         known = self._file.known(list(ids.values()))
         tallies: list[tuple[int, int, int]] = []
         new: list[Placed] = []
         with self._file.writing() as cursor:
-            for key, value in last.items():
-                delivery = None if value is None else delivery_from_bytes(value)
+            for key, delivery in last.items():
                 row = known.get(ids[key])
                 if row is None:
                     new += [] if delivery is None else [Placed(delivery)]
                 else:
                     tallies += _replaced(cursor, row, delivery)
             tallies += self._file.insert(cursor, new, logged=LOGGED)
-            self._file.note(cursor, **health, **about)
+            self._file.note(cursor, **about)
         self._file.tally(tallies)
 
     def health(self, endpoint_id: str) -> Health:

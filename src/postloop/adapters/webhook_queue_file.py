@@ -248,9 +248,19 @@ def is_late(attempts: int) -> int:
     return int(lane_of(attempts + 1) == "late")
 
 
+_ID_BYTES: Final = 16
+
+
 def id_bytes(webhook_id: str) -> bytes:
-    """Return the sixteen bytes of a webhook's id."""
-    return bytes.fromhex(webhook_id.removeprefix("msg_").replace("-", ""))
+    """Return the sixteen bytes of a webhook's id.
+
+    Raises:
+        ValueError: It is none.
+    """
+    value = bytes.fromhex(webhook_id.removeprefix("msg_").replace("-", ""))
+    if len(value) != _ID_BYTES:
+        raise ValueError(f"no id of a webhook: {webhook_id!r}")
+    return value
 
 
 def id_text(value: bytes) -> str:

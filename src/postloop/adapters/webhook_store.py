@@ -11,9 +11,10 @@ from typing import Any, Final
 
 from clickhouse_connect.driver.client import Client
 
-from postloop.adapters.blocklist_journal import Record, version_of
+from postloop.adapters.blocklist_journal import Record, Refused, version_of
 from postloop.adapters.clickhouse import stored_settings, translated
 from postloop.adapters.migration_render import Layout
+from postloop.contracts.unreadable import READING_ERRORS, reasons_of
 from postloop.contracts.webhook_attempt import (
     AttemptLogV1,
     AttemptV1,
@@ -22,6 +23,7 @@ from postloop.contracts.webhook_attempt import (
     attempt_log_from_bytes,
 )
 from postloop.contracts.webhook_endpoint import NO_ENDPOINT, read_endpoint
+from postloop.domain.errors import DataError
 from postloop.domain.event_types import WEBHOOK_ATTEMPT_TOPIC, WEBHOOK_ENDPOINT_TOPIC, prefixed
 
 PAGE_ROWS: Final = 5_000
@@ -48,21 +50,26 @@ class WebhookJournal:
         self._endpoints = prefixed(WEBHOOK_ENDPOINT_TOPIC, prefix=prefix)
         self._attempts = prefixed(WEBHOOK_ATTEMPT_TOPIC, prefix=prefix)
 
-    def write(self, records: Sequence[Record]) -> None:
-        """Store records in the order in which they come.
+    def write(self, records: Sequence[Record]) -> Sequence[Refused]:
+        """Store records in the order in which they come, and return those that are none.
 
         Raises:
             UnavailableError, RefusedError: ClickHouse is away or refuses.
         """
-        endpoints, logs = {}, []
+        endpoints: dict[str, tuple[Any, ...]] = {}
+        logs: list[AttemptLogV1] = []
+        refused: list[Refused] = []
         for record in records:
-            if record.topic == self._endpoints and record.key is not None:
-                if record.key.decode() not in NO_ENDPOINT:
-                    endpoints[record.key] = _endpoint(record)
-            elif record.topic == self._attempts and record.value is not None:
-                logs.append(attempt_log_from_bytes(record.value))
+            try:
+                if record.topic == self._attempts:
+                    logs.append(attempt_log_from_bytes(record.value or b""))
+                elif (name := (record.key or b"").decode()) not in NO_ENDPOINT:
+                    endpoints[name] = _endpoint(name, record)
+            except READING_ERRORS as error:
+                refused.append((record, reasons_of(record.value, error)))
         self._insert("webhook_endpoints", _ENDPOINT_COLUMNS, list(endpoints.values()))
         self._write_logs(logs)
+        return refused
 
     def _write_logs(self, logs: Sequence[AttemptLogV1]) -> None:
         for name, (table, model) in _TABLES.items():
@@ -153,9 +160,14 @@ def _row(values: tuple[Any, ...], account: int) -> tuple[Any, ...]:
     return (*values[:account], values[account] or "", *values[account + 1 :])
 
 
-def _endpoint(record: Record) -> tuple[Any, ...]:
-    """Return a row of an endpoint; a null value says that it was removed."""
-    name = (record.key or b"").decode()
+def _endpoint(name: str, record: Record) -> tuple[Any, ...]:
+    """Return a row of an endpoint; a null value says that it was removed.
+
+    Raises:
+        DataError: The record is none.
+    """
+    if not name:
+        raise DataError("no_key", "", "the record has no key, which is the id of the endpoint")
     if record.value is None:
         return name, "", version_of(record), 1, "", "", ""
     read = read_endpoint(record.value)

@@ -19,6 +19,7 @@ from postloop.adapters.dead_letter_store import DeadLetter, DeadLetterStore, Fil
 from postloop.adapters.redrive import Redriver
 from postloop.cli.common import AsJson, DataDir, Exit, err, guarded, out, print_json, settings_for, stop
 from postloop.contracts.fields import WireTime, rfc3339
+from postloop.domain.event_types import STATE_TOPICS, prefixed
 from postloop.settings import Settings, parse_duration
 
 _PREVIEW_CHARS: Final = 60
@@ -119,7 +120,8 @@ def redrive(
     """Publish dead letters to the topics they came from, each with its original bytes and once.
 
     Name them, or choose them by --topic, --code and --since. Their records carry the header postloop-redriven.
-    Messages of an import were no records of a topic: import them again.
+    Messages of an import were no records of a topic: import them again. Records of a topic of which the last one counts
+    (blocklist.state and the changelogs) are left alone, and so are those whose bytes were too large for a dead letter.
 
     Example: [bold]postloop deadletter redrive --topic email.bounce --since 2h --dry-run[/]
     """
@@ -134,6 +136,8 @@ def redrive(
     _tell(counts, dry_run=dry_run, as_json=as_json)
     if counts["not_records"] and counts["not_records"] == len(chosen):
         raise stop("messages of an import cannot be redriven: import them again", Exit.REFUSED)
+    if counts["left_alone"] and counts["left_alone"] == len(chosen):
+        raise stop("these cannot be redriven", Exit.REFUSED)
     if counts["not_found"] or not chosen:
         raise stop(_not_found(counts, chosen), Exit.NO)
 
@@ -141,16 +145,19 @@ def redrive(
 def _redrive(
     store: DeadLetterStore, settings: Settings, chosen: Sequence[str], *, again: bool, dry_run: bool
 ) -> dict[str, int]:
-    counts = {"redriven": 0, "already_redriven": 0, "not_records": 0, "not_found": 0}
+    counts = {"redriven": 0, "already_redriven": 0, "not_records": 0, "left_alone": 0, "not_found": 0}
+    states = {prefixed(topic, prefix=settings.topic_prefix) for topic in STATE_TOPICS}
     found = 0
     with _Publisher(settings, dry_run=dry_run) as publisher, _progress() as bar:
         task = bar.add_task("redrive", total=len(chosen))
         for page in store.find(chosen):
             found += len(page)
             records = [letter for letter in page if letter.is_record]
-            due = [letter for letter in records if again or letter.redriven_at is None]
+            meant = [letter for letter in records if letter.topic not in states and letter.is_whole]
+            due = [letter for letter in meant if again or letter.redriven_at is None]
             counts["not_records"] += len(page) - len(records)
-            counts["already_redriven"] += len(records) - len(due)
+            counts["left_alone"] += len(records) - len(meant)
+            counts["already_redriven"] += len(meant) - len(due)
             counts["redriven"] += len(due)
             acknowledged: list[str] = []
             try:
@@ -205,6 +212,11 @@ def _tell(counts: dict[str, int], *, dry_run: bool, as_json: bool) -> None:
         out.print(f"{skipped:,} were redriven before and left alone (--again repeats them)")
     if counts["not_records"]:
         out.print(f"{counts['not_records']:,} are messages of an import and were left alone")
+    if counts["left_alone"]:
+        text = (
+            "are records of a topic of which the last one counts, or without their bytes, and were left alone"
+        )
+        out.print(f"{counts['left_alone']:,} {text}")
 
 
 def _not_found(counts: dict[str, int], chosen: Sequence[str]) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from pydantic_core import to_json
 
-from postloop.contracts.field_errors import FieldError, field_errors
+from postloop.contracts.field_errors import FieldError
 from postloop.contracts.fields import (
     EventId,
     Identifier,
@@ -15,6 +15,7 @@ from postloop.contracts.fields import (
     WireTime,
     rfc3339_of,
 )
+from postloop.contracts.unreadable import reasons_of
 from postloop.domain.blocklist import GLOBAL, Blocked, Released
 from postloop.domain.blocklist.signals import CommandName
 
@@ -150,12 +151,10 @@ def _insert_fields(change: Blocked | Released, event_id: str, form: RecipientFor
 
 def read_command(value: bytes | None) -> BlocklistCommandV1 | tuple[FieldError, ...]:
     """Return a command, or every reason why the bytes are none; never raises."""
-    if value is None:
-        return (FieldError("null_value", "", "the record has no value"),)
     try:
-        return BlocklistCommandV1.model_validate_json(value)
+        return BlocklistCommandV1.model_validate_json(value or b"")
     except ValidationError as error:
-        return tuple(field_errors(error))
+        return reasons_of(value, error)
 
 
 def state_key(scope: str, recipient: str) -> str:

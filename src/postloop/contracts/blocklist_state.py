@@ -6,6 +6,7 @@ Nobody else reads these topics. They are JSON all the same, so that support can 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final
@@ -68,6 +69,10 @@ _ANSWER: Final = TypeAdapter(Answer)
 _RESTORED: Final = TypeAdapter(Restored)
 _HOLDS: Final = TypeAdapter(ProviderHolds)
 
+# No time and no count is larger, and no file holds what is much larger.
+_LARGEST: Final = 2**53
+_may_have_huge_number: Final = re.compile(rb"[0-9]{16}").search
+
 
 def signals_to_bytes(signals: Sequence[AnySignal]) -> bytes:
     """Return signals as the value of one record."""
@@ -81,9 +86,20 @@ def signals_from_bytes(value: bytes) -> list[AnySignal]:
         DataError: `bad_signals`, the bytes are none.
     """
     try:
-        return _SIGNALS.validate_json(value)
+        signals = _SIGNALS.validate_json(value)
     except ValidationError as error:
         raise DataError("bad_signals", "", f"no signals: {error.errors()[0]['msg']}") from error
+    if _may_have_huge_number(value) and _has_huge_number(json.loads(value)):
+        raise DataError("bad_signals", "", f"no signals: a number is beyond {_LARGEST}")
+    return signals
+
+
+def _has_huge_number(plain: object) -> bool:
+    if isinstance(plain, dict):
+        return any(map(_has_huge_number, plain.values()))
+    if isinstance(plain, list):
+        return any(map(_has_huge_number, plain))
+    return isinstance(plain, int) and abs(plain) > _LARGEST
 
 
 def entry_key(scope: str, recipient: str) -> str:

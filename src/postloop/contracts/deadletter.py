@@ -1,5 +1,7 @@
 """`postloop.deadletter`: a record, or one element of its array, that could not become an event."""
 
+from __future__ import annotations
+
 import json
 from base64 import b64decode, b64encode
 from dataclasses import asdict
@@ -17,6 +19,11 @@ _OVERHEAD_BYTES: Final = 16_384
 """Room for everything but the key and the value: 20 errors of at most 200 characters, names, ids."""
 
 
+TOPIC_ID_HEADER: Final = "postloop-topic-id"
+"""On the dead letters that a journal stores in ClickHouse: the id of the topic in which the record was. The recorder
+and imports store their own."""
+VALUE_OMITTED: Final = "value_omitted"
+"""The reason that stands beside the others where the bytes are not there."""
 Stage = Literal["decode", "validate", "process"]
 """How far a record came."""
 
@@ -47,6 +54,11 @@ class DeadLetterV1(BaseModel):
     def value(self) -> bytes | None:
         """The original bytes of the record or element, as redriving publishes them."""
         return None if self.value_base64 is None else b64decode(self.value_base64)
+
+    def of_topic(self, topic_id: str) -> DeadLetterV1:
+        """Return the dead letter with the id that it has in this life of its topic."""
+        place = {name: getattr(self, name) for name in ("topic", "partition", "offset", "index")}
+        return self.model_copy(update={"event_id": str(dead_letter_id(topic_id=topic_id, **place))})
 
     def to_bytes(self) -> bytes:
         """Return the dead letter as it is published."""

@@ -111,6 +111,18 @@ def decode_batch(
     return batch
 
 
+def problem_of_json(value: bytes, *, is_unparsed: bool = False) -> FieldError | None:
+    """Return why bytes are no JSON, or none that any topic takes; None where nothing is wrong with them as a text.
+
+    Args:
+        is_unparsed: The parser refused them.
+    """
+    problem = _problem_of_text(value, None, DEFAULT_LIMITS)
+    if problem is None and (is_unparsed or not json_text.is_json(value)):
+        return _unparsed(value)
+    return problem
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """The moments at which an event may have happened, both ends included."""

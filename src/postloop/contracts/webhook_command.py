@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from postloop.contracts.fields import SchemaVersion
+from postloop.contracts.webhook_delivery import Milliseconds, WebhookId
 from postloop.domain.errors import DataError
 
 
@@ -26,14 +27,14 @@ class ResendV1(_Command):
     """Attempt deliveries again now, also those that were made."""
 
     command: Literal["resend"] = "resend"
-    webhook_ids: tuple[str, ...]
+    webhook_ids: tuple[WebhookId, ...]
 
 
 class RecoverV1(_Command):
     """Attempt again what was given up of what arrived since a moment, in milliseconds since 1970."""
 
     command: Literal["recover"] = "recover"
-    since_ms: int
+    since_ms: Milliseconds
 
 
 WebhookCommandV1 = ResendV1 | RecoverV1

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, to_json
 
 from postloop.domain.errors import DataError
@@ -26,6 +26,10 @@ DELIVERY_PREFIX: Final = "d|"
 HEALTH_PREFIX: Final = "h|"
 REMEMBER_DELAYED_MS: Final = 7 * DAY_MS
 """Servers retry for five days at most as a rule (RFC 5321 section 4.5.4.1): so long may a second deferral come."""
+# What is read may be of anybody: what no file holds is no delivery.
+WebhookId = Annotated[str, Field(pattern=r"^msg_[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$")]
+Milliseconds = Annotated[int, Field(ge=0, le=253_402_300_799_999)]
+_Count = Annotated[int, Field(ge=0, lt=2**62)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,18 +48,18 @@ class DeliveryV1:
         version: Counts the changes: of two copies the one with the higher version counts.
     """
 
-    webhook_id: str
+    webhook_id: WebhookId
     endpoint_id: str
     event_id: str
     type: str
     body: str
-    arrived_ms: int
+    arrived_ms: Milliseconds
     state: DeliveryState = "waiting"
-    attempt_count: int = 0
-    due_ms: int = 0
-    remember_ms: int = 0
+    attempt_count: _Count = 0
+    due_ms: Milliseconds = 0
+    remember_ms: Milliseconds = 0
     cause: str = ""
-    version: int = 0
+    version: _Count = 0
 
 
 # Their bodies hold texts, whole numbers and truth values only.

@@ -51,6 +51,7 @@ BLOCKLIST_JOURNALED_TOPICS: Final = (
     BLOCKLIST_EXPIRE_TOPIC,
     BLOCKLIST_CHANGELOG_TOPIC,
     DELIVERY_ALERT_TOPIC,
+    DEADLETTER_TOPIC,
 )
 """What the journal of the blocklist role copies to ClickHouse."""
 WEBHOOK_ENDPOINT_TOPIC: Final = "postloop.webhook.endpoint"
@@ -76,8 +77,19 @@ WEBHOOK_SOURCE_TOPICS: Final = (
     DELIVERY_ALERT_TOPIC,
 )
 """What it reads of the output of other roles."""
-WEBHOOK_JOURNALED_TOPICS: Final = (WEBHOOK_ENDPOINT_TOPIC, WEBHOOK_ATTEMPT_TOPIC)
+WEBHOOK_JOURNALED_TOPICS: Final = (WEBHOOK_ENDPOINT_TOPIC, WEBHOOK_ATTEMPT_TOPIC, DEADLETTER_TOPIC)
 """What the journal of the webhooks role copies to ClickHouse."""
+
+PARTITIONED_TOPICS: Final = (BLOCKLIST_SIGNAL_TOPIC, WEBHOOK_DELIVERY_TOPIC)
+"""Where the number of the partition says whose a record is."""
+STATE_TOPICS: Final = (
+    BLOCKLIST_STATE_TOPIC,
+    BLOCKLIST_CHANGELOG_TOPIC,
+    REPUTATION_CHANGELOG_TOPIC,
+    WEBHOOK_CHANGELOG_TOPIC,
+    WEBHOOK_ENDPOINT_TOPIC,
+)
+"""Where the last record of a key counts: one that is published again would stand above what came after it."""
 
 _TYPE_OF: Final[dict[str, EventType]] = {topic: kind for kind, topic in INPUT_TOPICS.items()}
 

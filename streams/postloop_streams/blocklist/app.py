@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 from faust.types import TP
@@ -13,9 +13,11 @@ from postloop.adapters.blocklist_journal import BlocklistJournal
 from postloop.adapters.blocklist_policy import RecipientKey, blocklist_policy, guard_policy
 from postloop.adapters.blocklist_store import BlocklistReader, BlocklistWriter
 from postloop.adapters.clickhouse import connect
+from postloop.adapters.dead_letter_store import DeadLetterJournal
 from postloop.adapters.metrics import BlocklistMetrics
 from postloop.adapters.migrations import check_schema
 from postloop.contracts.decode import Limits
+from postloop.domain.errors import DataError
 from postloop.domain.event_types import (
     BLOCKLIST_CHANGELOG_TOPIC,
     BLOCKLIST_COMMAND_TOPIC,
@@ -24,7 +26,6 @@ from postloop.domain.event_types import (
     BLOCKLIST_REPLY_TOPIC,
     BLOCKLIST_SIGNAL_TOPIC,
     BLOCKLIST_STATE_TOPIC,
-    DEADLETTER_TOPIC,
     EventType,
     topic_name,
 )
@@ -35,7 +36,7 @@ from postloop_streams.blocklist.opening import Opening, open_stores
 from postloop_streams.blocklist.owner import Outside, Owner
 from postloop_streams.blocklist.publisher import Publisher
 from postloop_streams.blocklist.routing import Router
-from postloop_streams.dead_letters import DeadLetterTopic
+from postloop_streams.dead_letters import unreadable
 from postloop_streams.joining import Overlap
 from postloop_streams.journal import JournalWriter
 from postloop_streams.role import Role
@@ -49,7 +50,6 @@ _OWN_TOPICS: Final = (
     *BLOCKLIST_JOURNALED_TOPICS,
     BLOCKLIST_STATE_TOPIC,
     BLOCKLIST_REPLY_TOPIC,
-    DEADLETTER_TOPIC,
 )
 _JOURNAL_STOP_S: Final = 2.0
 # Of 1 MB at most each; more would only wait.
@@ -75,7 +75,7 @@ class BlocklistApp(Role):
         self._client = connect(settings)
         self._reader = BlocklistReader(self._client, settings)
         self._partitions = 0
-        self._dead_letters = DeadLetterTopic(self.app, self.named(DEADLETTER_TOPIC)).publish
+        self._dead_letters = self.journaled_dead_letters(self._metrics.dead_letters_total)
         self._publisher = Publisher(
             self.app,
             lease=self.lease,
@@ -154,6 +154,7 @@ class BlocklistApp(Role):
             partitions=self._partitions,
             is_urgent=lambda: self._owner.has_due_leases,
             connect_journal=self._connect_journal,
+            refuse=self.from_thread(self._dead_letters),
             unstored_rows=self._metrics.blocklist_journal_unstored_rows,
             health=self.health,
             fail=self.fail,
@@ -174,13 +175,15 @@ class BlocklistApp(Role):
             guard=self._guard or DEFAULT_GUARD_POLICY,
         )
 
-    def _connect_journal(self) -> BlocklistJournal:
+    def _connect_journal(self) -> DeadLetterJournal:
         client = connect(self.settings, timeout_s=self.settings.insert_timeout.total_seconds() + 5)
-        return BlocklistJournal(
-            BlocklistWriter(client, cluster=self.settings.clickhouse_cluster),
-            prefix=self.settings.topic_prefix,
+        prefix, cluster = self.settings.topic_prefix, self.settings.clickhouse_cluster
+        inner = BlocklistJournal(
+            BlocklistWriter(client, cluster=cluster),
+            prefix=prefix,
             form=self.settings.blocklist_recipient_form,
         )
+        return DeadLetterJournal(inner, client, prefix=prefix, cluster=cluster)
 
     async def _route(self, batch: RecordBatch, ack: Callable[[], Any]) -> None:
         await self._routing.start(self._routed(batch, ack))
@@ -196,7 +199,13 @@ class BlocklistApp(Role):
 
     async def _apply(self, batch: RecordBatch, ack: Callable[[], Any]) -> None:
         values = [record.value for record in batch.records]
-        await self._applying.start(self._owner.take(batch.generation_id, batch.tp.partition, values, ack))
+
+        async def refuse(refused: Sequence[tuple[int, DataError]]) -> None:
+            letters = [unreadable(batch.records[place], error) for place, error in refused]
+            await self._publisher.refuse(letters)
+
+        taking = self._owner.take(batch.generation_id, batch.tp.partition, values, ack, refuse=refuse)
+        await self._applying.start(taking)
 
     def started(self) -> None:
         """Start the journal."""

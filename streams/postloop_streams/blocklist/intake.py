@@ -16,6 +16,7 @@ from postloop.adapters.errors import RefusedError, UnavailableError
 from postloop.adapters.metrics import BlocklistMetrics
 from postloop.contracts.blocklist import BlocklistCommandV1, BlocklistReplyV1, read_command
 from postloop.contracts.deadletter import DeadLetterV1
+from postloop.contracts.unreadable import stage_of
 from postloop.domain.blocklist import GLOBAL, HOLD_COMMANDS, Signal
 from postloop.domain.event_types import (
     BLOCKLIST_COMMAND_TOPIC,
@@ -153,7 +154,7 @@ class Intake:
                 answers.append(refusal(command_id, "invalid_command", command[0].text))
             else:
                 log.warning("command_unreadable", reason=command[0].text)
-                letters.append(letter_of(record, command, stage="validate"))
+                letters.append(letter_of(record, command, stage=stage_of(command)))
         self._metrics.blocklist_signals_total.labels(topic=BLOCKLIST_COMMAND_TOPIC).inc(len(signals))
         replies = [
             Outgoing(BLOCKLIST_REPLY_TOPIC, answer.command_id, answer.model_dump_json().encode())

@@ -24,10 +24,12 @@ from postloop.contracts.blocklist_state import (
     answer_from_bytes,
     entry_from_bytes,
     entry_key,
+    holds_from_bytes,
     owner_of,
     provider_from_bytes,
     restored_from_bytes,
     restored_to_bytes,
+    signals_from_bytes,
 )
 from postloop.domain.blocklist import Policy, due_ms
 from postloop.domain.incident import GuardPolicy
@@ -98,6 +100,7 @@ async def open_stores(numbers: Iterable[int], partitions: int, world: Opening) -
             ),
             restored_for=lambda value: restored_from_bytes(value).partitions,
             restore=partial(_restore, world, partitions),
+            refuse=world.publisher.refuse,
         ),
     )
     return {
@@ -129,6 +132,8 @@ def _item(world: Opening, change: Change, number: int, partitions: int) -> Item 
 def _guard_item(key: str, value: bytes, world: Opening) -> Item:
     if key.startswith(PROVIDER_PREFIX):
         return provider_item(provider_from_bytes(value), world.guard)
+    read = holds_from_bytes if key.startswith(HOLDS_PREFIX) else signals_from_bytes
+    read(value)  # raises
     return Item(key, value)
 
 

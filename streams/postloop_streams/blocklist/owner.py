@@ -35,6 +35,7 @@ LEASES_EVERY_S: Final = 0.2
 _OPENING_PAUSE_S: Final = 1.0
 _CLOSING_S: Final = 4.0
 
+Refuse = Callable[[Sequence[tuple[int, DataError]]], Awaitable[None]]
 OpenStores = Callable[[Iterable[int]], Awaitable[dict[int, Opened]]]
 
 
@@ -118,14 +119,27 @@ class Owner:
             log.warning("work_abandoned", waited_s=_CLOSING_S)
 
     async def take(
-        self, generation_id: int, number: int, values: Sequence[bytes | None], ack: Callable[[], Any]
+        self,
+        generation_id: int,
+        number: int,
+        values: Sequence[bytes | None],
+        ack: Callable[[], Any],
+        *,
+        refuse: Refuse,
     ) -> None:
-        """Apply the signals of consecutive records of one partition; `ack` is called once they are kept."""
+        """Apply the signals of consecutive records of one partition; `ack` is called once they are kept.
+
+        Args:
+            refuse: Called with the places of values that are no signals, which were not written by us; returns when
+                they are dead letters.
+        """
         partition = await self._partition(generation_id, number)
         if partition is None:
             return
-        signals = [signal for value in values for signal in _signals(value)]
+        signals, refused = _signals(values)
         try:
+            if refused:
+                await refuse(refused)
             for first in range(0, len(signals), SIGNALS_AT_ONCE):
                 work = await partition.apply(signals[first : first + SIGNALS_AT_ONCE], now_ms=clock.now_ms())
                 if work is None:
@@ -229,10 +243,13 @@ class Owner:
         self._metrics.blocklist_held_total.labels(fate="discarded").inc(work.discarded)
 
 
-def _signals(value: bytes | None) -> Sequence[AnySignal]:
-    """Return the signals of a record; what is none was not written by us and is passed over."""
-    try:
-        return signals_from_bytes(value or b"[]")
-    except DataError as error:
-        log.error("signals_unreadable", reason=str(error))
-        return ()
+def _signals(values: Sequence[bytes | None]) -> tuple[list[AnySignal], list[tuple[int, DataError]]]:
+    signals: list[AnySignal] = []
+    refused: list[tuple[int, DataError]] = []
+    for place, value in enumerate(values):
+        try:
+            signals += signals_from_bytes(value or b"")
+        except DataError as error:
+            log.error("signals_unreadable", reason=str(error))
+            refused.append((place, error))
+    return signals, refused

@@ -103,6 +103,14 @@ class Publisher:
             self._app, [ToPublish(topic, None, value, partition) for partition, value in records]
         )
 
+    async def refuse(self, letters: Sequence[DeadLetterV1]) -> None:
+        """Return when dead letters are acknowledged.
+
+        Raises:
+            AbandonedError: The worker stops meanwhile.
+        """
+        await self.patiently(lambda: self._dead_letters(letters))
+
     async def write_changelog(self, partition: int, key: str, value: bytes | None) -> int:
         """Append one record to the changelog and return its offset."""
         (answer,) = await publish(self._app, self._changes(partition, [Item(key, value)]))

@@ -147,6 +147,7 @@ def watch_item(key: str, value: bytes) -> Item:
         DataError: `invalid_state`, it is not of that form.
     """
     if not key.startswith(DELAY_PREFIX):
+        silence_from_bytes(value)  # raises: what cannot be read would end every look
         return Item(key, value)
     return Item(key, value, _due_ms(delay_from_bytes(value)[0]))
 

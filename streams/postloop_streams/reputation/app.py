@@ -59,6 +59,7 @@ class ReputationApp(Role):
             prefix=settings.topic_prefix,
             write=ReputationWriter(inserting, settings).write,
             write_watches=self._watches.write,
+            dead_letters=self.journaled_dead_letters(self._metrics.dead_letters_total),
             health=self.health,
         )
         self._changelog = self.named(REPUTATION_CHANGELOG_TOPIC)

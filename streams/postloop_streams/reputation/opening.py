@@ -14,7 +14,7 @@ import structlog
 from postloop.adapters.changelog_reader import Change
 from postloop.adapters.partition_store import Item, PartitionStore
 from postloop.adapters.reputation_store import Subject
-from postloop.contracts.reputation import REPUTATION_PREFIXES
+from postloop.contracts.reputation import REPUTATION_PREFIXES, kept_from_bytes
 from postloop.contracts.watch_state import WATCH_PREFIXES, owner_name, scope_of_key
 from postloop.settings import Settings
 from postloop_streams.reputation.alerting import watch_item
@@ -66,6 +66,7 @@ async def open_stores(
             mark_of=lambda _: str(partitions).encode(),
             restored_for=int,
             restore=partial(_restore, world, partitions),
+            refuse=world.publisher.refuse,
         ),
     )
     return stores, sum(restored.values())
@@ -79,7 +80,10 @@ def _item(change: Change, number: int, partitions: int) -> Item | None:
     # From before the topic got more partitions: another one's by now.
     if change.value is None or owner_of(name, partitions) != number:
         return Item(change.key, None)
-    return watch_item(change.key, change.value) if is_watch else Item(change.key, change.value)
+    if is_watch:
+        return watch_item(change.key, change.value)
+    kept_from_bytes(change.value)  # raises: what cannot be read at a look would end each
+    return Item(change.key, change.value)
 
 
 async def _restore(world: Opening, partitions: int, number: int, store: PartitionStore) -> int:

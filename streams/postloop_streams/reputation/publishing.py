@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -16,6 +16,7 @@ from postloop.adapters.partition_store import Item
 from postloop.adapters.reputation_store import CurrentRow, LogRow
 from postloop.adapters.watch_store import WatchRow
 from postloop.contracts.alert import DeliveryAlertV1
+from postloop.contracts.deadletter import DeadLetterV1
 from postloop.contracts.reputation import ReputationChangeV1
 from postloop.domain.event_types import (
     DELIVERY_ALERT_TOPIC,
@@ -41,6 +42,7 @@ class Publisher:
     Args:
         write: Stores rows of reputations; blocks.
         write_watches: Stores rows of watches; blocks.
+        dead_letters: Publishes dead letters, acknowledged.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Publisher:
         prefix: str,
         write: Write,
         write_watches: WriteWatches,
+        dead_letters: Callable[[Sequence[DeadLetterV1]], Awaitable[None]],
         health: HealthState,
     ) -> None:
         self._app = app
@@ -58,6 +61,7 @@ class Publisher:
         self._health = health
         self._write = write
         self._write_watches = write_watches
+        self._dead_letters = dead_letters
         self._changelog = prefixed(REPUTATION_CHANGELOG_TOPIC, prefix=prefix)
         self._changes = prefixed(REPUTATION_CHANGE_TOPIC, prefix=prefix)
         self._alerts = prefixed(DELIVERY_ALERT_TOPIC, prefix=prefix)
@@ -74,6 +78,10 @@ class Publisher:
         """
         records = [self._change(partition, item.key, item.value) for item in items]
         await self._patience(partial(publish_many, self._app, records))
+
+    async def refuse(self, letters: Sequence[DeadLetterV1]) -> None:
+        """Publish dead letters; return once they are acknowledged."""
+        await self._patience(lambda: self._dead_letters(letters))
 
     async def mark(self, partition: int, key: str, value: bytes) -> int:
         """Append one record to the changelog and return its offset."""

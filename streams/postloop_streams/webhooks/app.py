@@ -10,6 +10,7 @@ from faust.types import TP
 
 from postloop.adapters import clock, topic_admin
 from postloop.adapters.clickhouse import connect
+from postloop.adapters.dead_letter_store import DeadLetterJournal
 from postloop.adapters.metrics import WebhookMetrics
 from postloop.adapters.migrations import check_schema
 from postloop.adapters.secret_box import SecretBoxError
@@ -38,7 +39,6 @@ from postloop.domain.webhook.endpoint import DisableCause
 from postloop.domain.webhook.notices import disabled_notice
 from postloop.domain.webhook.transitions import EndpointDisabled, moved
 from postloop.settings import Settings, SettingsError
-from postloop_streams.dead_letters import DeadLetterTopic
 from postloop_streams.joining import Overlap
 from postloop_streams.journal import JournalWriter
 from postloop_streams.patience import Patience
@@ -85,6 +85,7 @@ class WebhooksApp(Role):
         self._book = EndpointBook(self._box)
         self._stored = StoredEndpoints()
         self._patience = Patience(lease=self.lease, health=self.health)
+        self._dead_letters = self.journaled_dead_letters(self._metrics.dead_letters_total)
         self._inputs = {topic_name(kind, prefix=settings.topic_prefix): kind for kind in WEBHOOK_EVENT_TYPES}
         self._outputs = {self.named(topic): topic for topic in WEBHOOK_SOURCE_TOPICS}
         self._deliveries, self._changelog = map(self.named, (WEBHOOK_DELIVERY_TOPIC, WEBHOOK_CHANGELOG_TOPIC))
@@ -93,7 +94,7 @@ class WebhooksApp(Role):
             limits=Limits(retention=settings.raw_retention),
             patience=self._patience,
             send=self._send_deliveries,
-            dead_letters=DeadLetterTopic(self.app, self.named(DEADLETTER_TOPIC)).publish,
+            dead_letters=self._dead_letters,
             metrics=self._metrics,
         )
         self._owner = Owner(
@@ -112,6 +113,7 @@ class WebhooksApp(Role):
             write=self._write_changelog,
             tell=self._tell,
             disable=self._disable,
+            refuse=self._dead_letters,
             patience=lambda: Patience(lease=self.lease, health=self.health),
             generation=lambda: self.app.consumer_generation_id,
             fail=self.fail,
@@ -124,6 +126,7 @@ class WebhooksApp(Role):
             topics=(self._deliveries, self._changelog),
             topic_ids=lambda names: topic_admin.topic_ids(self.settings, names),
             write=self._append_changelog,
+            refuse=self._dead_letters,
             patience=self._patience,
         )
 
@@ -151,6 +154,7 @@ class WebhooksApp(Role):
             name=JOURNAL,
             partitions=deliveries,
             connect_journal=self._connect_journal,
+            refuse=self.from_thread(self._dead_letters),
             unstored_rows=self._metrics.webhook_journal_unstored_rows,
             health=self.health,
             fail=self.fail,
@@ -169,11 +173,11 @@ class WebhooksApp(Role):
         self.log.info("endpoints_loaded", count=len(self._stored.values), restored=restored)
         return []
 
-    def _connect_journal(self) -> WebhookJournal:
+    def _connect_journal(self) -> DeadLetterJournal:
         client = connect(self.settings, timeout_s=self.settings.insert_timeout.total_seconds() + 5)
-        return WebhookJournal(
-            client, prefix=self.settings.topic_prefix, cluster=self.settings.clickhouse_cluster
-        )
+        prefix, cluster = self.settings.topic_prefix, self.settings.clickhouse_cluster
+        inner = WebhookJournal(client, prefix=prefix, cluster=cluster)
+        return DeadLetterJournal(inner, client, prefix=prefix, cluster=cluster)
 
     def started(self) -> None:
         """Start the journal, follow the endpoints, open what sends."""

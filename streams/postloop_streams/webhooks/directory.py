@@ -77,10 +77,17 @@ def load_endpoints(settings: Settings, mirror: WebhookMirror) -> tuple[StoredEnd
     """
     with WebhookTopics(settings) as topics:
         stored = topics.read()
-        if stored.is_whole:
+        for name in sorted(stored.unreadable):
+            log.error("endpoint_unreadable", endpoint_id=name)
+        lost = stored.unreadable - stored.values.keys()
+        if stored.is_whole and not lost:
             return stored, 0
         kept = {read_endpoint(value).endpoint_id: value for value in mirror.endpoints()}
-        missing = {name: value for name, value in kept.items() if name not in stored.values}
+        missing = {
+            name: value
+            for name, value in kept.items()
+            if name not in stored.values and (name in lost or not stored.is_whole)
+        }
         topics.write({**missing, RESTORED_KEY: b"{}"})
         stored.values.update(missing)
         stored.removed |= mirror.removed() - stored.values.keys()

@@ -8,7 +8,6 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Final, Protocol
 
 import structlog
-from pydantic import ValidationError
 
 from postloop.adapters.clock import utc_now
 from postloop.adapters.metrics import WebhookMetrics
@@ -18,7 +17,7 @@ from postloop.contracts.blocklist import BlocklistExpireV1, BlocklistInsertV1
 from postloop.contracts.deadletter import DeadLetterV1
 from postloop.contracts.decode import Limits, decode_batch
 from postloop.contracts.events import Event
-from postloop.contracts.field_errors import FieldError, field_errors
+from postloop.contracts.field_errors import FieldError
 from postloop.contracts.fields import milliseconds
 from postloop.contracts.reputation import ReputationChangeV1
 from postloop.contracts.webhook_delivery import DeliveryV1, deliveries_of, deliveries_to_bytes
@@ -39,7 +38,7 @@ from postloop.domain.event_types import (
 from postloop.domain.webhook.bodies import plain_json
 from postloop.domain.webhook.matching import Directory
 from postloop.domain.webhook.notice import Notice
-from postloop_streams.dead_letters import letter_of
+from postloop_streams.dead_letters import letter_of, unreadable
 from postloop_streams.patience import AbandonedError, Patience
 
 log = structlog.stdlib.get_logger("postloop.webhooks")
@@ -136,7 +135,7 @@ class Intake:
             try:
                 told.append((_notice_of_output(topic, record.value), record, None))
             except ValueError as error:
-                letters.append(letter_of(record, _reasons(error), stage="validate"))
+                letters.append(unreadable(record, error))
         return await self._tell(told, letters)
 
     async def notice(self, notice: Notice) -> None:
@@ -210,9 +209,3 @@ def _notice_of_output(topic: str, value: bytes | None) -> Notice:
     document = model.model_validate_json(value or b"").model_dump(mode="json")
     plain_json(document)  # raises for NaN and for what is infinite: no body can hold them
     return notice_of_reputation(document) if topic == REPUTATION_CHANGE_TOPIC else notice_of_alert(document)
-
-
-def _reasons(error: ValueError) -> Sequence[FieldError]:
-    if isinstance(error, ValidationError):
-        return field_errors(error)
-    return [FieldError("invalid", "", str(error)[:500])]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,10 +21,11 @@ from postloop.adapters.changelog_reader import Change, read_changelog
 from postloop.adapters.webhook_queue import WebhookQueue
 from postloop.adapters.webhook_queue_changelog import QueueChangelog
 from postloop.contracts.changelog import MARKER_KEY
-from postloop.contracts.webhook_delivery import DELIVERY_PREFIX, HEALTH_PREFIX
+from postloop.contracts.deadletter import DeadLetterV1
 from postloop.settings import Settings
+from postloop_streams.dead_letters import unreadable
 from postloop_streams.patience import Patience
-from postloop_streams.state_files import FRESH_S
+from postloop_streams.state_files import FRESH_S, ChangeRecord
 
 log = structlog.stdlib.get_logger("postloop.webhooks")
 
@@ -37,6 +38,7 @@ class Opening:
         topics: Delivery topic and changelog, with their prefix.
         topic_ids: Name of a topic -> the id that its broker gave it; blocks.
         write: Appends to a partition of the changelog and returns the offset.
+        refuse: Publishes dead letters.
     """
 
     settings: Settings
@@ -44,6 +46,7 @@ class Opening:
     topics: tuple[str, str]
     topic_ids: Callable[[list[str]], Mapping[str, str]]
     write: Callable[[int, str, bytes], Awaitable[int]]
+    refuse: Callable[[Sequence[DeadLetterV1]], Awaitable[None]]
     patience: Patience
 
 
@@ -81,18 +84,21 @@ async def _read(queues: Mapping[int, WebhookQueue], world: Opening) -> None:
         last = await world.patience(partial(world.write, number, MARKER_KEY, marker))
         ranges[number] = (int(queue.file.about("log_position") or 0), last)
 
+    letters: list[DeadLetterV1] = []
+
     def take(number: int, changes: list[Change]) -> None:
-        QueueChangelog(queues[number].file).restore(
-            [
-                (change.key, change.value)
-                for change in changes
-                if change.key.startswith((DELIVERY_PREFIX, HEALTH_PREFIX))
-            ],
+        refused = QueueChangelog(queues[number].file).restore(
+            [(change.key, change.value) for change in changes],
             log_position=changes[-1].offset + 1,
             read_at_s=time.time(),
         )
+        for place, error in refused:
+            log.error("changelog_unreadable", offset=changes[place].offset)
+            letters.append(unreadable(ChangeRecord(world.topics[1], number, changes[place]), error))
 
     await asyncio.to_thread(read_changelog, world.settings, world.topics[1], ranges, take)
+    if letters:
+        await world.patience(lambda: world.refuse(letters))
 
 
 def _open(world: Opening, number: int, identity: str) -> WebhookQueue:

@@ -19,6 +19,7 @@ from postloop.adapters.health_server import HealthState
 from postloop.adapters.metrics import WebhookMetrics
 from postloop.adapters.webhook_queue import WebhookQueue
 from postloop.adapters.webhook_queue_file import Placed
+from postloop.contracts.deadletter import DeadLetterV1
 from postloop.contracts.webhook_attempt import AttemptLogV1
 from postloop.contracts.webhook_command import command_from_bytes, is_command
 from postloop.contracts.webhook_delivery import deliveries_from_bytes
@@ -26,6 +27,7 @@ from postloop.domain.errors import DataError
 from postloop.domain.webhook.dispatch import Slots
 from postloop.domain.webhook.endpoint import DisableCause
 from postloop_streams.assignments import assignment_of
+from postloop_streams.dead_letters import unreadable
 from postloop_streams.patience import AbandonedError, Patience
 from postloop_streams.webhooks.assignment import Assignment, WriteChangelog
 from postloop_streams.webhooks.desk import Desk, Job, Judged
@@ -52,7 +54,10 @@ _CLOSING_S: Final = 4.0
 class Record(Protocol):
     """A consumed record of the delivery topic."""
 
+    topic: str
+    partition: int
     offset: int
+    key: bytes | None
     value: bytes | None
 
 
@@ -66,6 +71,7 @@ class Outside:
         write: Writes to a partition of the changelog; returns when the broker has it.
         tell: Publishes logs of attempts likewise.
         disable: Disables an endpoint for a cause and tells who must hear of it.
+        refuse: Publishes dead letters likewise.
         patience: Makes one for a new assignment.
         generation: The generation of the consumer group that is in force now.
         fail: Called once with the reason when the role must not go on.
@@ -76,6 +82,7 @@ class Outside:
     write: WriteChangelog
     tell: Callable[[Sequence[AttemptLogV1]], Awaitable[None]]
     disable: Callable[[str, DisableCause], Awaitable[None]]
+    refuse: Callable[[Sequence[DeadLetterV1]], Awaitable[None]]
     patience: Callable[[], Patience]
     generation: Callable[[], int]
     fail: Callable[[str], None]
@@ -178,19 +185,31 @@ class Owner:
 
     async def _take(self, assignment: Assignment, number: int, records: Sequence[Record]) -> None:
         """Keep the deliveries of some records, or do what a command says."""
-        value, position = records[0].value or b"[]", records[-1].offset + 1
+        value, position = records[0].value or b"", records[-1].offset + 1
         if not is_command(value):
-            placed = [item for record in records for item in _placed(record)]
+            placed: list[Placed] = []
+            for record in records:
+                try:
+                    read = deliveries_from_bytes(record.value or b"")
+                except DataError as error:  # nothing that we wrote
+                    await self._refuse(assignment, record, error)
+                else:
+                    placed += [Placed(delivery, record.offset) for delivery in read]
             await assignment.call(assignment.desk.put, number, placed, position=position)
             return
         try:
             command = command_from_bytes(value)
         except DataError as error:
-            log.error("command_unreadable", reason=error.text)
+            await self._refuse(assignment, records[0], error)
         else:
             count = await assignment.call(assignment.desk.command, number, command, now_ms=clock.now_ms())
             await assignment.patience(lambda: self._outside.tell([answer_log(command.command_id, count)]))
         await assignment.call(assignment.desk.put, number, [], position=position)
+
+    async def _refuse(self, assignment: Assignment, record: Record, error: DataError) -> None:
+        log.error("delivery_record_unreadable", reason=error.text)
+        letters = [unreadable(record, error)]
+        await assignment.patience(lambda: self._outside.refuse(letters))
 
     # -- serving -----------------------------------------------------------------------------------------------
 
@@ -315,11 +334,3 @@ def _stretches(records: Sequence[Record]) -> list[tuple[int, int]]:
     commands = [place for place, record in enumerate(records) if is_command(record.value or b"")]
     ends = sorted({0, len(records), *commands, *(place + 1 for place in commands)})
     return list(pairwise(ends))
-
-
-def _placed(record: Record) -> list[Placed]:
-    try:
-        return [Placed(delivery, record.offset) for delivery in deliveries_from_bytes(record.value or b"[]")]
-    except DataError as error:  # nothing that we wrote
-        log.error("deliveries_unreadable", reason=error.text)
-        return []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from postloop.adapters.metrics import BlocklistMetrics
 from postloop.adapters.partition_store import PartitionStore
 from postloop.contracts.blocklist_state import ENTRY_PREFIX, signals_to_bytes
 from postloop.domain.blocklist import DEFAULT_POLICY, Signal
+from postloop.domain.errors import DataError
 from postloop_streams.blocklist import owner as owner_module
 from postloop_streams.blocklist.opening import Opened
 from postloop_streams.blocklist.owner import Outside, Owner
@@ -34,6 +35,7 @@ class World:
         self.generation = GENERATION
         self.published: list[str] = []
         self.failed: list[str] = []
+        self.refused: list[int] = []
         self.opening_fails: list[Exception] = []
         self.publishing_fails: Exception | None = None
         self.may_publish = asyncio.Event()
@@ -68,10 +70,14 @@ class World:
     async def take(self, *signals: Signal, generation: int = GENERATION, number: int = 0) -> bool:
         """Return whether the signals were acknowledged."""
         acks: list[bool] = []
-        await self.owner.take(
-            generation, number, [signals_to_bytes(list(signals))], lambda: acks.append(True)
-        )
+        values = [signals_to_bytes(list(signals))]
+        await self.owner.take(generation, number, values, lambda: acks.append(True), refuse=self.refuse)
         return bool(acks)
+
+    async def refuse(self, refused: Sequence[tuple[int, DataError]]) -> None:
+        if self.publishing_fails is not None:
+            raise self.publishing_fails
+        self.refused += [place for place, _ in refused]
 
     def kept(self, number: int = 0) -> int:
         return self.stores[number].count(ENTRY_PREFIX)
@@ -162,13 +168,22 @@ async def test_a_fault_while_opening_ends_the_role(world: World) -> None:
     assert world.failed == ["ValueError: a fault of ours"]
 
 
-async def test_a_record_that_is_none_of_ours_is_passed_over(world: World) -> None:
+async def test_a_record_that_is_none_of_ours_is_a_dead_letter_and_the_next_is_applied(world: World) -> None:
     await world.owner.assign(GENERATION, [0])
     acks: list[int] = []
-    values = [b"not json", None, signals_to_bytes([hard(NOW_MS)])]
-    await world.owner.take(GENERATION, 0, values, lambda: acks.append(1))
+    values = [b"not json", None, b"{}", b"[" * 100_000, signals_to_bytes([hard(NOW_MS)])]
+    await world.owner.take(GENERATION, 0, values, lambda: acks.append(1), refuse=world.refuse)
     assert acks == [1]
+    assert world.refused == [0, 1, 2, 3]
     assert world.kept() == 1
+
+
+async def test_a_record_whose_dead_letter_could_not_be_published_is_not_acknowledged(world: World) -> None:
+    await world.owner.assign(GENERATION, [0])
+    world.publishing_fails = AbandonedError("the worker stops")
+    acks: list[int] = []
+    await world.owner.take(GENERATION, 0, [b"null"], lambda: acks.append(1), refuse=world.refuse)
+    assert not acks
 
 
 async def test_leases_end_in_every_partition_by_themselves(

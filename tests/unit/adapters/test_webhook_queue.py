@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -19,7 +20,8 @@ from postloop.adapters.webhook_queue import Claimed, Counts, Result, WebhookQueu
 from postloop.adapters.webhook_queue_changelog import QueueChangelog
 from postloop.adapters.webhook_queue_file import Placed
 from postloop.adapters.webhook_queue_upkeep import QueueUpkeep
-from postloop.contracts.webhook_delivery import DeliveryV1
+from postloop.contracts.webhook_delivery import DeliveryV1, deliveries_from_bytes, delivery_to_bytes
+from postloop.domain.errors import DataError
 from postloop.domain.webhook.dispatch import Lane
 from postloop.domain.webhook.endpoint import DAY_MS, RECOVERY_MS
 from postloop.domain.webhook.health import HEALTHY, Health
@@ -270,6 +272,42 @@ def test_a_second_cause_tells_nothing_as_long_as_the_first_is_remembered(tmp_pat
         assert upkeep.resend([delivery(1).webhook_id], now_ms=NOW) == 0
         assert upkeep.forget(now_ms=NOW + 5 * DAY_MS) == 1
         assert list(logged(queue).values()) == [None]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        pytest.param("d|msg_x", b"{}", id="no id"),
+        pytest.param("d|msg_abcd", None, id="half an id"),
+        pytest.param(f"d|{delivery(1).webhook_id}", b"null", id="null"),
+        pytest.param(f"d|{delivery(1).webhook_id}", b"[" * 50_000, id="nested"),
+        pytest.param("h|ep1", b"null", id="no health"),
+        pytest.param("h|ep1", b"\xff", id="no UTF-8"),
+    ],
+)
+def test_what_nobody_of_us_wrote_into_the_changelog_is_passed_over_and_told(
+    queue: WebhookQueue, key: str, value: bytes | None
+) -> None:
+    good = delivery_to_bytes(delivery(1))
+    refused = QueueChangelog(queue.file).restore([(f"d|{delivery(1).webhook_id}", good), (key, value)])
+    assert [place for place, _ in refused] == [1]
+    assert events(claim(queue)) == ["e1"]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"webhook_id": "msg_x"},
+        {"arrived_ms": 10**30},
+        {"due_ms": 2**63},
+        {"version": 2**64},
+        {"attempt_count": -1},
+    ],
+)
+def test_a_delivery_that_no_file_can_hold_is_none(changed: dict[str, object]) -> None:
+    plain = json.loads(delivery_to_bytes(delivery(1)))
+    with pytest.raises(DataError):
+        deliveries_from_bytes(json.dumps([{**plain, **changed}]).encode())
 
 
 def test_what_another_owner_settled_is_dropped_from_a_file_that_was_left_behind(queue: WebhookQueue) -> None:
