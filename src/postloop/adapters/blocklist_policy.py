@@ -61,13 +61,22 @@ class RecipientKey:
         if self.form != "clear" and "@" not in said:
             return said
         recipient = canonical_recipient(said)
-        if not recipient.valid:
+        if not recipient.valid or not is_text(said):
             raise DataError("not_an_address", "recipient", "not an address")
         return self.of(recipient.canonical)
 
     def text(self, said: str) -> str:
         """Return what a server said, without addresses where addresses must not be kept."""
         return said if self.form == "clear" else without_addresses(said)
+
+
+def is_text(said: str) -> bool:
+    """Return whether a text can be written: arguments of a command may hold halves of characters."""
+    try:
+        said.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def recipient_hash(recipient: str) -> int:

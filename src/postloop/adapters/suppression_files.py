@@ -64,7 +64,15 @@ def read_list(text: str, form: Format) -> Iterator[Listed | BadLine]:
 
 
 def _read_csv(text: str) -> Iterator[Listed | BadLine]:
-    for number, row in enumerate(csv.DictReader(io.StringIO(text)), start=2):
+    lines = csv.DictReader(io.StringIO(text))
+    try:
+        yield from _csv_rows(lines)
+    except csv.Error as error:  # where the next line begins is not known
+        yield BadLine(lines.line_num + 1, f"no CSV from here on: {error}")
+
+
+def _csv_rows(lines: Iterable[dict[str | Any, str | Any]]) -> Iterator[Listed | BadLine]:
+    for number, row in enumerate(lines, start=2):
         recipient = (row.get("recipient") or "").strip()
         if not recipient:
             yield BadLine(number, "recipient is missing")
@@ -83,8 +91,7 @@ def _read_csv(text: str) -> Iterator[Listed | BadLine]:
 
 def _read_aws(text: str) -> Iterator[Listed | BadLine]:
     if document := _document(text, "SuppressedDestinationSummaries"):
-        lines: Iterable[Any] = document["SuppressedDestinationSummaries"]
-        yield from _each(lines, _aws_summary)
+        yield from _each(document["SuppressedDestinationSummaries"], _aws_summary)
         return
     for number, line in enumerate(text.splitlines(), start=1):
         if not line.strip():
@@ -98,7 +105,7 @@ def _read_aws(text: str) -> Iterator[Listed | BadLine]:
             else:
                 address, _, reason = line.partition(",")
                 yield Listed(recipient=address.strip(), kind=_kind(reason))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             yield BadLine(number, "neither ADDRESS,REASON nor an object with emailAddress")
 
 
@@ -126,11 +133,14 @@ def _tencent_row(said: Any) -> Listed:
     )
 
 
-def _each(rows: Iterable[Any], read: Callable[[Any], Listed]) -> Iterator[Listed | BadLine]:
+def _each(rows: Any, read: Callable[[Any], Listed]) -> Iterator[Listed | BadLine]:
+    if not isinstance(rows, list):
+        yield BadLine(1, "the list of this document is no array")
+        return
     for number, row in enumerate(rows, start=1):
         try:
             yield read(row)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, OSError) as error:
             yield BadLine(number, f"entry {number} cannot be read: {error}")
 
 
@@ -202,7 +212,7 @@ def _document(text: str, name: str) -> dict[str, Any] | None:
     """Return the JSON document that a text is, when it has this field."""
     try:
         document = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) and name in document else None
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Annotated, Final
 
 import typer
+from pydantic import ValidationError
 from rich.markup import escape
 from rich.progress import Progress
 
@@ -17,7 +18,13 @@ from postloop.adapters.clickhouse import connect
 from postloop.adapters.clock import utc_now
 from postloop.adapters.command_channel import CommandChannel
 from postloop.cli.common import Exit, err, guarded, out, print_json, stop
-from postloop.contracts.blocklist import ActorV1, BlocklistCommandV1, BlocklistReplyV1
+from postloop.contracts.blocklist import (
+    MAX_REASON_CHARS,
+    ActorV1,
+    BlocklistCommandV1,
+    BlocklistReplyV1,
+)
+from postloop.contracts.field_errors import field_errors
 from postloop.domain.blocklist.signals import CommandName
 from postloop.domain.errors import DataError
 from postloop.settings import Settings
@@ -45,22 +52,37 @@ def actor_of(text: str) -> ActorV1:
     kind, _, name = text.partition(":")
     if kind not in ("account", "operator") or not name:
         raise stop(f"--actor is account:ID or operator:NAME: {text!r}", Exit.USAGE)
-    return ActorV1(kind="account" if kind == "account" else "operator", id=name)
+    try:
+        return ActorV1(kind="account" if kind == "account" else "operator", id=name)
+    except ValidationError as error:
+        raise stop(f"--actor: {field_errors(error)[0].text}", Exit.USAGE) from None
+
+
+def checked(actor: ActorV1, reason: str, *, option: str = "--reason") -> ActorV1:
+    """Return the actor, or leave with exit code 2 where the reason is none or too long."""
+    if not reason.strip():
+        raise stop(f"{option} must not be empty", Exit.USAGE)
+    if len(reason) > MAX_REASON_CHARS:
+        raise stop(f"{option} has more than {MAX_REASON_CHARS} characters: {len(reason)}", Exit.USAGE)
+    return actor
 
 
 def command_of(
     command: CommandName, recipient: str, scope: str, actor: ActorV1, reason: str, until: datetime | None
 ) -> BlocklistCommandV1:
-    return BlocklistCommandV1(
-        command_id=str(uuid.uuid4()),
-        command=command,
-        recipient=recipient,
-        scope=scope,
-        actor=actor,
-        reason=reason,
-        requested_at=utc_now(),
-        expires_at=until,
-    )
+    try:
+        return BlocklistCommandV1(
+            command_id=str(uuid.uuid4()),
+            command=command,
+            recipient=recipient,
+            scope=scope,
+            actor=actor,
+            reason=reason,
+            requested_at=utc_now(),
+            expires_at=until,
+        )
+    except ValidationError as error:
+        raise stop(field_errors(error)[0].text, Exit.USAGE) from None
 
 
 def ask(
@@ -74,9 +96,7 @@ def ask(
     *,
     as_json: bool,
 ) -> None:
-    if not reason.strip():
-        raise stop("--reason must not be empty", Exit.USAGE)
-    who = actor_of(actor)
+    who = checked(actor_of(actor), reason)
     with guarded():
         wanted = command_of(command, listed_as(settings, address), scope, who, reason, until)
     ask_command(settings, wanted, as_json=as_json)

@@ -5,17 +5,26 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 from rich.markup import escape
 from rich.progress import Progress
 
-from postloop.adapters.blocklist_policy import blocklist_policy
+from postloop.adapters.blocklist_policy import RecipientKey, blocklist_policy
 from postloop.adapters.clock import utc_now
 from postloop.adapters.suppression_files import Format, read_list, write_list
 from postloop.cli import blocklist_page as page
-from postloop.cli.blocklist_asking import Account, Actor, Why, actor_of, ask_many, command_of, reader_of
+from postloop.cli.blocklist_asking import (
+    Account,
+    Actor,
+    Why,
+    actor_of,
+    ask_many,
+    checked,
+    command_of,
+    reader_of,
+)
 from postloop.cli.blocklist_import import Imported, import_list
 from postloop.cli.common import (
     AsJson,
@@ -61,6 +70,7 @@ def rollback(
     """
     settings = settings_for(data_dir)
     since, until = time_option(from_, "--from"), time_option(to, "--to")
+    who = checked(actor_of(actor), why, option="--why")
     chosen: dict[str, Any] = {
         "scope": GLOBAL,
         "reason": reason,
@@ -73,7 +83,6 @@ def rollback(
         reader = reader_of(settings)
         counts["entries"] = reader.count_active(**chosen)
         if counts["entries"] and not dry_run:
-            who = actor_of(actor)
             commands = (
                 command_of("rollback", row.recipient, GLOBAL, who, why, None)
                 for row in reader.active(**chosen)
@@ -104,7 +113,7 @@ def export(
     """
     settings = settings_for(data_dir)
     with guarded(), ExitStack() as stack:
-        stream = stack.enter_context(file.open("w", encoding="utf-8")) if file else sys.stdout
+        stream = stack.enter_context(_opened(file)) if file else sys.stdout
         progress = stack.enter_context(Progress(console=err, transient=True))
         reader = reader_of(settings)
         chosen: dict[str, Any] = {"account": account or None, "scope": scope or None}
@@ -136,9 +145,15 @@ def import_(
     settings = settings_for(data_dir)
     with guarded():
         policy = blocklist_policy(settings)
-        listed = list(read_list(file.read_text(encoding="utf-8-sig"), form))
+        who = checked(actor_of(actor), reason)
         plan = import_list(
-            listed, actor=actor_of(actor), reason=reason, scope=scope, lease_ms=policy.lease_ms, now=utc_now()
+            read_list(_text_of(file), form),
+            actor=who,
+            reason=reason,
+            scope=scope,
+            lease_ms=policy.lease_ms,
+            now=utc_now(),
+            key=RecipientKey(settings),
         )
         counts = {"entries": len(plan.commands), "released": 0, "refused": 0, "gone": 0}
         if plan.commands and not dry_run:
@@ -146,6 +161,22 @@ def import_(
     _tell_import(plan, counts, dry_run=dry_run, as_json=as_json)
     if plan.bad or counts["refused"] or counts["gone"]:
         raise typer.Exit(int(Exit.NO))
+
+
+def _opened(file: Path) -> TextIO:
+    try:
+        return file.open("w", encoding="utf-8")
+    except OSError as error:
+        raise stop(f"{file} cannot be written: {error.strerror}", Exit.USAGE) from None
+
+
+def _text_of(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise stop(f"{file} is not UTF-8: byte {error.start}", Exit.USAGE) from None
+    except OSError as error:
+        raise stop(f"{file} cannot be read: {error.strerror}", Exit.USAGE) from None
 
 
 def _tell_import(plan: Imported, counts: dict[str, int], *, dry_run: bool, as_json: bool) -> None:

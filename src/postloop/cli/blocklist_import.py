@@ -5,12 +5,16 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
+from pydantic import ValidationError
+
+from postloop.adapters.blocklist_policy import RecipientKey
 from postloop.adapters.suppression_files import BadLine, Listed
-from postloop.contracts.address import canonical_recipient
 from postloop.contracts.blocklist import ActorV1, BlocklistCommandV1
+from postloop.contracts.field_errors import field_errors
 from postloop.domain.blocklist import GLOBAL
+from postloop.domain.errors import DataError
 
 
 @dataclass
@@ -35,6 +39,7 @@ def import_list(
     scope: str,
     lease_ms: int,
     now: datetime,
+    key: RecipientKey,
 ) -> Imported:
     """Return the commands for a list: a bounce blocks for the rest of its lease, anything else without end."""
     plan = Imported()
@@ -43,33 +48,45 @@ def import_list(
         if isinstance(line, BadLine):
             plan.bad.append(line)
             continue
-        problem = _problem(line, scope)
+        problem = _problem(line, scope, key)
         if problem:
             plan.bad.append(BadLine(number, problem))
             continue
         until = line.expires_at
         if line.kind == "bounce" and until is None:
-            until = (line.at or now) + timedelta(milliseconds=lease_ms)
+            until = _end_of_lease(line.at or now, lease_ms)
         if until is not None and until <= now:
             plan.over += 1
             continue
-        plan.commands.append(
-            BlocklistCommandV1(
-                command_id=str(uuid.uuid4()),
-                command="block",
-                recipient=line.recipient,
-                scope=line.scope or scope or GLOBAL,
-                actor=actor,
-                reason=reason,
-                requested_at=now,
-                expires_at=until,
+        try:
+            plan.commands.append(
+                BlocklistCommandV1(
+                    command_id=str(uuid.uuid4()),
+                    command="block",
+                    recipient=line.recipient,
+                    scope=line.scope or scope or GLOBAL,
+                    actor=actor,
+                    reason=reason,
+                    requested_at=now,
+                    expires_at=until,
+                )
             )
-        )
+        except ValidationError as error:
+            plan.bad.append(BadLine(number, field_errors(error)[0].text))
     return plan
 
 
-def _problem(line: Listed, scope: str) -> str:
-    if not canonical_recipient(line.recipient).valid:
+def _end_of_lease(at: datetime, lease_ms: int) -> datetime:
+    try:
+        return at + timedelta(milliseconds=lease_ms)
+    except OverflowError:
+        return datetime.max.replace(tzinfo=UTC)
+
+
+def _problem(line: Listed, scope: str, key: RecipientKey) -> str:
+    try:
+        key.listed(line.recipient)
+    except DataError:
         return "recipient is no address"
     if line.kind == "complaint" and (line.scope or scope) in ("", GLOBAL):
         return "a complaint blocks for one sender domain: name it by --scope"
