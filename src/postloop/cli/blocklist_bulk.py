@@ -65,6 +65,8 @@ def rollback(
 ) -> None:
     """Release every address that an incident at a provider got blocked, with cause rolled_back.
 
+    Exit code 1: no entry matches. 4: some were refused.
+
     Example: [bold]postloop blocklist rollback --provider gmail --reason user_unknown --from 2026-03-01T10:00:00Z
     --to 2026-03-01T11:00:00Z --dry-run[/]
     """
@@ -96,6 +98,8 @@ def rollback(
         out.print(f"{counts['released']:,} of {counts['entries']:,} entries released")
     if not counts["entries"]:
         raise stop("no entry matches", Exit.NO)
+    if counts["refused"]:
+        raise stop(f"{counts['refused']:,} refused: v_blocklist_commands has the reasons", Exit.REFUSED)
 
 
 def export(

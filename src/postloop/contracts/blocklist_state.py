@@ -71,7 +71,7 @@ _HOLDS: Final = TypeAdapter(ProviderHolds)
 
 # No time and no count is larger, and no file holds what is much larger.
 _LARGEST: Final = 2**53
-_may_have_huge_number: Final = re.compile(rb"[0-9]{16}").search
+_may_have_huge_number: Final = re.compile(rb"[:,\[]\s*-?[0-9]{16}").search
 
 
 def signals_to_bytes(signals: Sequence[AnySignal]) -> bytes:
