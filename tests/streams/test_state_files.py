@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -100,9 +101,51 @@ def test_an_entry_that_ends_at_no_time_of_a_file_is_a_dead_letter(store: Partiti
     assert store.count("e|") == 0
 
 
-@pytest.mark.parametrize("number", ["9007199254740993", "-99999999999999999999", "1e30"])
-def test_a_signal_with_a_number_that_no_file_holds_is_none(number: str) -> None:
-    value = b'[{"type":"delivered","recipient":"a@b.test","event_id":"1234567890123456","at_ms":%s}]'
-    assert signals_from_bytes(value % b"1795780000000")
+HUGE = 10**17
+EVIDENCE = {"kind": "hard", "at_ms": 1, "account_id": "a", "reason": "user_unknown", "event_id": "e"}
+REPORTED = {
+    "type": "reported",
+    "scope": "global",
+    "recipient": "a@b.test",
+    "provider": "other",
+    "evidence": EVIDENCE,
+}
+DELIVERED = {"type": "delivered", "recipient": "a@b.test", "event_id": "1234567890123456789", "at_ms": 1}
+ORDERED = {
+    "type": "ordered",
+    "scope": "global",
+    "recipient": "a@b.test",
+    "command_id": "c",
+    "command": "block",
+    "actor_kind": "operator",
+    "actor_id": "x",
+    "reason": "r",
+    "requested_ms": 1,
+    "until_ms": 2,
+}
+COUNTED = {"type": "counted", "provider": "gmail", "minute_ms": 1, "parts": [["a", "b", 1, 1]]}
+BEGAN = {"type": "hold_began", "provider": "gmail", "incident_id": "i", "started_ms": 1}
+ENDED = {**BEGAN, "type": "hold_ended", "until_ms": 2, "verdict": "release"}
+
+
+@pytest.mark.parametrize(
+    ("signal", "changed"),
+    [
+        (REPORTED, {"evidence": {**EVIDENCE, "at_ms": HUGE}}),
+        (REPORTED, {"evidence": {**EVIDENCE, "until_ms": -HUGE}}),
+        (DELIVERED, {"at_ms": HUGE}),
+        (DELIVERED, {"at_ms": 10**30}),
+        (ORDERED, {"requested_ms": -HUGE}),
+        (ORDERED, {"until_ms": HUGE}),
+        (COUNTED, {"minute_ms": HUGE}),
+        (COUNTED, {"parts": [["a", "b", 1, 1], ["a", "c", 1, HUGE]]}),
+        (BEGAN, {"started_ms": HUGE}),
+        (ENDED, {"until_ms": HUGE}),
+    ],
+)
+def test_a_signal_with_a_number_that_no_file_holds_is_none(
+    signal: dict[str, Any], changed: dict[str, Any]
+) -> None:
+    assert len(signals_from_bytes(json.dumps([signal]).encode())) == 1
     with pytest.raises(DataError):
-        signals_from_bytes(value % number.encode())
+        signals_from_bytes(json.dumps([signal, {**signal, **changed}]).encode())

@@ -6,10 +6,9 @@ Nobody else reads these topics. They are JSON all the same, so that support can 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -71,7 +70,15 @@ _HOLDS: Final = TypeAdapter(ProviderHolds)
 
 # No time and no count is larger, and no file holds what is much larger.
 _LARGEST: Final = 2**53
-_may_have_huge_number: Final = re.compile(rb"[:,\[]\s*-?[0-9]{16}").search
+_NUMBERS: Final[dict[type, Callable[[Any], Iterable[int]]]] = {
+    Reported: lambda one: (one.evidence.at_ms, one.evidence.until_ms or 0),
+    Delivered: lambda one: (one.at_ms,),
+    Ordered: lambda one: (one.requested_ms, one.until_ms or 0),
+    TimePassed: lambda one: (),
+    Counted: lambda one: (one.minute_ms, *(number for part in one.parts for number in part[2:])),
+    HoldBegan: lambda one: (one.started_ms,),
+    HoldEnded: lambda one: (one.started_ms, one.until_ms),
+}
 
 
 def signals_to_bytes(signals: Sequence[AnySignal]) -> bytes:
@@ -89,17 +96,9 @@ def signals_from_bytes(value: bytes) -> list[AnySignal]:
         signals = _SIGNALS.validate_json(value)
     except ValidationError as error:
         raise DataError("bad_signals", "", f"no signals: {error.errors()[0]['msg']}") from error
-    if _may_have_huge_number(value) and _has_huge_number(json.loads(value)):
+    if any(abs(number) > _LARGEST for signal in signals for number in _NUMBERS[type(signal)](signal)):
         raise DataError("bad_signals", "", f"no signals: a number is beyond {_LARGEST}")
     return signals
-
-
-def _has_huge_number(plain: object) -> bool:
-    if isinstance(plain, dict):
-        return any(map(_has_huge_number, plain.values()))
-    if isinstance(plain, list):
-        return any(map(_has_huge_number, plain))
-    return isinstance(plain, int) and abs(plain) > _LARGEST
 
 
 def entry_key(scope: str, recipient: str) -> str:
