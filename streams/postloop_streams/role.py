@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from concurrent.futures import CancelledError
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -132,12 +133,13 @@ class Role:
             await publish(letters)
 
         def published(letters: Sequence[DeadLetterV1]) -> None:
-            if self._loop is None:
-                raise UnavailableError("the role has not started")
+            if self._loop is None or self._loop.is_closed():
+                raise UnavailableError("the role does not run")
             try:
                 asyncio.run_coroutine_threadsafe(whole(letters), self._loop).result(_LETTERS_S)
-            except (KafkaError, OSError) as error:  # TimeoutError is one
-                raise UnavailableError(f"dead letters: {error or type(error).__name__}") from error
+            # TimeoutError is an OSError; the others mean that the loop has ended, or ends.
+            except (KafkaError, OSError, RuntimeError, CancelledError) as error:
+                raise UnavailableError(f"dead letters: {str(error) or type(error).__name__}") from error
 
         return published
 
