@@ -103,6 +103,17 @@ def test_foreign_records_are_dead_letters_in_the_database_and_stop_nothing_at_th
     assert len(stack.wait_rows("SELECT * FROM dead_letters FINAL", count)) == count
 
 
+def test_a_rollback_that_is_refused_says_so_and_ends_with_4(running: BlocklistStack) -> None:
+    recipient = address()
+    running.publish("bounce", [event(recipient, **HARD)])
+    (active,) = running.wait_rows(f"SELECT * FROM v_blocklist_active WHERE recipient = '{recipient}'", 1)
+    began = ["--from", "2020-01-01T00:00:00Z", "--to", "2100-01-01T00:00:00Z"]
+    chosen = ["--provider", active["mailbox_provider"], "--reason", "user_unknown", *began]
+    done = running.command("blocklist", "rollback", *chosen, "--actor", "account:acme")
+    assert done.returncode == 4, done.stderr
+    assert "refused" in done.stderr
+
+
 def test_a_complaint_and_an_unsubscribe_block_for_their_sender_domain(running: BlocklistStack) -> None:
     complained, left = address(), address()
     running.publish(
