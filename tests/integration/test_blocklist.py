@@ -69,7 +69,7 @@ FOREIGN: list[bytes | None] = [b"null", b"[]", b"5", b"NaN", b"{", b"[" * 50_000
 
 
 def test_foreign_records_are_dead_letters_in_the_database_and_stop_nothing_at_the_next_start_either(
-    stack: BlocklistStack,
+    stack: BlocklistStack, broker: Broker
 ) -> None:
     worker, recipient = stack.start(), address()
     topics = ["blocklist.insert", "blocklist.expire", "delivery.alert", "blocklist.command"]
@@ -81,13 +81,16 @@ def test_foreign_records_are_dead_letters_in_the_database_and_stop_nothing_at_th
             stack.send(topic, value, key=f"e|global|{recipient}")
     too_large = {"type": "delivered", "recipient": recipient, "event_id": "e", "at_ms": 10**30}
     stack.send("postloop.blocklist.signal", json.dumps([too_large]).encode(), key="k")
+    wanted = Counter({topic: len(values) for topic, values in sent.items()})
+    wanted["postloop.blocklist.signal"] += 1
     entry = b'{"scope":"global","recipient":"a@b.test"}'
-    stack.send("postloop.blocklist.changelog", entry, key="e|global|a@b.test", timestamp_ms=10**17)
+    if broker.takes_any_time:
+        stack.send("postloop.blocklist.changelog", entry, key="e|global|a@b.test", timestamp_ms=10**17)
+        wanted["postloop.blocklist.changelog"] += 1
     stack.publish("bounce", [event(recipient, **HARD)])
 
     stack.wait_rows(f"SELECT * FROM v_blocklist_active WHERE recipient = '{recipient}'", 1)
-    wanted = {topic: len(values) + topic.startswith("postloop.") for topic, values in sent.items()}
-    count = sum(wanted.values())
+    count = wanted.total()
     letters = stack.wait_rows("SELECT * FROM dead_letters FINAL", count, timeout_s=60)
     assert len({letter["event_id"] for letter in letters}) == count
     assert Counter(letter["topic"].removeprefix(stack.prefix) for letter in letters) == wanted

