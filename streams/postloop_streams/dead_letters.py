@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final, Protocol
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, Final, Protocol
 
 import faust
 from prometheus_client import Counter
@@ -21,6 +21,10 @@ from postloop_streams.producing import ToPublish, publish, publish_many
 # What the broker counts beside key and value: batch and record headers.
 _RECORD_OVERHEAD_BYTES: Final = 1_024
 _IDS_KNOWN_S: Final = 5.0
+
+
+PublishDeadLetters = Callable[[Sequence[DeadLetterV1]], Coroutine[Any, Any, None]]
+"""Returns when dead letters are acknowledged."""
 
 
 class Record(Protocol):

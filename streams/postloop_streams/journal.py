@@ -11,15 +11,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import structlog
 from kafka import KafkaConsumer, TopicPartition
 from prometheus_client import Gauge
 
-from postloop.adapters.blocklist_journal import Record, Refused
 from postloop.adapters.errors import RefusedError, UnavailableError, UnfitError
 from postloop.adapters.health_server import HealthState
+from postloop.adapters.journal import Journal
 from postloop.adapters.kafka_connect import connect_kafka
 from postloop.adapters.kafka_security import kafka_translated
 from postloop.contracts.deadletter import DeadLetterV1
@@ -38,14 +38,6 @@ _IDLE_S: Final = 0.2
 # Copying takes as much of the processor as the role itself: it waits while that has a deadline, but not for long.
 _LONGEST_WAY_S: Final = 3.0
 _GIVING_WAY_S: Final = 0.05
-
-
-class Journal(Protocol):
-    """The writing side of the database."""
-
-    def write(self, records: Sequence[Record]) -> Sequence[Refused]:
-        """Store records in the order in which they come, and return those that are none; a repeat changes nothing."""
-        ...
 
 
 class JournalWriter(threading.Thread):

@@ -24,7 +24,7 @@ from postloop.domain.event_types import DEADLETTER_TOPIC, prefixed
 from postloop.settings import Settings
 from postloop_streams.app import create_app
 from postloop_streams.assignments import end_at_once
-from postloop_streams.dead_letters import JournaledDeadLetters
+from postloop_streams.dead_letters import JournaledDeadLetters, PublishDeadLetters
 from postloop_streams.transport import BatchTopic, Lease, RecordBatch, ack, commit_stored
 
 _WATCH_EVERY_S: Final = 1.0
@@ -32,7 +32,6 @@ _WATCH_EVERY_S: Final = 1.0
 _ASSIGNING_S: Final = 5.0
 _LETTERS_S: Final = 30.0
 
-PublishDeadLetters = Callable[[Sequence[DeadLetterV1]], Awaitable[None]]
 Take = Callable[[RecordBatch, Callable[[], Any]], Awaitable[None]]
 """Takes a batch in; calls the second argument once its effect is stored."""
 
@@ -129,14 +128,11 @@ class Role:
             UnavailableError: The broker does not take them.
         """
 
-        async def whole(letters: Sequence[DeadLetterV1]) -> None:
-            await publish(letters)
-
         def published(letters: Sequence[DeadLetterV1]) -> None:
             if self._loop is None or self._loop.is_closed():
                 raise UnavailableError("the role does not run")
             try:
-                asyncio.run_coroutine_threadsafe(whole(letters), self._loop).result(_LETTERS_S)
+                asyncio.run_coroutine_threadsafe(publish(letters), self._loop).result(_LETTERS_S)
             # TimeoutError is an OSError; the others mean that the loop has ended, or ends.
             except (KafkaError, OSError, RuntimeError, CancelledError) as error:
                 raise UnavailableError(f"dead letters: {str(error) or type(error).__name__}") from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -22,7 +22,7 @@ from postloop.contracts.changelog import MARKER_KEY, RESTORED_KEY
 from postloop.contracts.deadletter import DeadLetterV1
 from postloop.contracts.unreadable import READING_ERRORS
 from postloop.settings import Settings
-from postloop_streams.dead_letters import unreadable
+from postloop_streams.dead_letters import PublishDeadLetters, unreadable
 
 _log = structlog.stdlib.get_logger("postloop.state")
 
@@ -57,7 +57,7 @@ class StateLog:
     mark_of: Callable[[int], bytes]
     restored_for: Callable[[bytes], int]
     restore: Callable[[int, PartitionStore], Awaitable[int]]
-    refuse: Callable[[Sequence[DeadLetterV1]], Awaitable[None]]
+    refuse: PublishDeadLetters
 
 
 async def open_files(

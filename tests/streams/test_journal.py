@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from postloop.adapters.blocklist_journal import Refused
 from postloop.adapters.errors import UnavailableError
 from postloop.adapters.health_server import HealthState
+from postloop.adapters.journal import Refused
 from postloop.adapters.metrics import BlocklistMetrics
 from postloop.contracts.deadletter import DeadLetterV1
 from postloop.contracts.field_errors import FieldError

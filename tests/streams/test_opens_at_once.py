@@ -27,6 +27,7 @@ from postloop_streams.recorder.deliveries import RecentDeliveries
 from postloop_streams.recorder.recorder import Outside, Recorder
 from postloop_streams.transport import Lease
 from tests.support.memory_run_store import MemoryRunStore
+from tests.support.records import FakeRecord
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 SENT = NOW - timedelta(seconds=60)
@@ -63,14 +64,6 @@ def delivery(at: datetime = DELIVERED, **changes: Any) -> Value:
 def opened(after: float = 1.0, **changes: Any) -> Value:
     """An open so many seconds after the usual delivery, which was 5 s after the sending."""
     return event("open", DELIVERED + timedelta(seconds=after), **changes)
-
-
-@dataclass(frozen=True)
-class FakeRecord:
-    offset: int
-    value: bytes | None
-    timestamp: int = int(NOW.timestamp() * 1000)
-    key: bytes | None = b"k"
 
 
 @dataclass

@@ -21,17 +21,10 @@ from postloop.settings import Settings
 from postloop_streams.recorder.recorder import Outside, Recorder
 from postloop_streams.transport import Lease
 from tests.support.memory_run_store import Fault, MemoryRunStore
+from tests.support.records import FakeRecord
 
 TOPIC = "email.send"
 NOW = datetime.now(UTC)
-
-
-@dataclass(frozen=True)
-class FakeRecord:
-    offset: int
-    value: bytes | None
-    timestamp: int = int(NOW.timestamp() * 1000)
-    key: bytes | None = b"k"
 
 
 def event(event_id: str, **changes: Any) -> bytes:

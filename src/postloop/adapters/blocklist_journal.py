@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, Protocol
+from functools import partial
 
 from postloop.adapters.blocklist_policy import recipient_hash
 from postloop.adapters.blocklist_store import (
@@ -17,6 +17,7 @@ from postloop.adapters.blocklist_store import (
     GuardRow,
     LogRow,
 )
+from postloop.adapters.journal import Record, Refused, read_each, version_of
 from postloop.contracts.alert import DeliveryAlertV1
 from postloop.contracts.blocklist import BlocklistExpireV1, BlocklistInsertV1, RecipientForm, split_state_key
 from postloop.contracts.blocklist_state import (
@@ -29,9 +30,7 @@ from postloop.contracts.blocklist_state import (
     owner_of,
 )
 from postloop.contracts.changelog import RESTORED_HEADER
-from postloop.contracts.field_errors import FieldError
 from postloop.contracts.fields import moment
-from postloop.contracts.unreadable import READING_ERRORS, reasons_of
 from postloop.domain.event_types import (
     BLOCKLIST_CHANGELOG_TOPIC,
     BLOCKLIST_EXPIRE_TOPIC,
@@ -39,24 +38,6 @@ from postloop.domain.event_types import (
     DELIVERY_ALERT_TOPIC,
     prefixed,
 )
-
-_OFFSET_BITS: Final = 20
-
-
-class Record(Protocol):
-    """A consumed Kafka record; `timestamp` in milliseconds."""
-
-    topic: str
-    partition: int
-    offset: int
-    timestamp: int
-    key: bytes | None
-    value: bytes | None
-    headers: Sequence[tuple[str, bytes]]
-
-
-Refused = tuple[Record, tuple[FieldError, ...]]
-"""A record that is none of its topic's, and why."""
 
 
 @dataclass
@@ -93,34 +74,20 @@ class BlocklistJournal:
             UnavailableError, RefusedError: ClickHouse is away or refuses.
         """
         rows = _Rows()
-        refused: list[Refused] = []
         changes = [record for record in records if record.topic == self._changelog]
         published = [record for record in records if record.topic != self._changelog]
-        self._read(changes, self._of_changelog, rows, refused)
+        refused = read_each(changes, partial(self._of_changelog, rows))
         writer = self._writer
         # Who asks whether an address is blocked asks the entries: they are there before the log is even read.
         writer.write_entries(list(rows.entries.values()))
-        self._read(published, self._published, rows, refused)
+        refused += read_each(published, partial(self._published, rows))
         writer.write_log(rows.changes)
         writer.write_commands(rows.commands)
         writer.write_guard(list(rows.guarded.values()))
         writer.write_alerts(rows.alerts)
         return refused
 
-    @staticmethod
-    def _read(
-        records: Sequence[Record],
-        read: Callable[[Record, _Rows], None],
-        rows: _Rows,
-        refused: list[Refused],
-    ) -> None:
-        for record in records:
-            try:
-                read(record, rows)
-            except READING_ERRORS as error:
-                refused.append((record, reasons_of(record.value, error)))
-
-    def _published(self, record: Record, rows: _Rows) -> None:
+    def _published(self, rows: _Rows, record: Record) -> None:
         value = record.value or b""
         if record.topic == self._insert:
             rows.changes.append(_inserted(BlocklistInsertV1.model_validate_json(value)))
@@ -129,7 +96,7 @@ class BlocklistJournal:
         elif record.topic == self._alert:
             rows.alerts.append(_alert(DeliveryAlertV1.model_validate_json(value), record))
 
-    def _of_changelog(self, record: Record, rows: _Rows) -> None:
+    def _of_changelog(self, rows: _Rows, record: Record) -> None:
         if RESTORED_HEADER in record.headers:
             return  # from here: written again it would replace what changed since
         key, value = (record.key or b"").decode(), record.value
@@ -167,14 +134,6 @@ class BlocklistJournal:
             expires_at=moment(block.expires_ms) if block and block.expires_ms is not None else None,
             last_delivery_at=moment(entry.deliveries[-1].at_ms) if entry.deliveries else None,
         )
-
-
-def version_of(record: Record) -> int:
-    """Return the version of what a record of the changelog says: later records have higher ones.
-
-    Time tells one life of the topic from the next; the offset orders what came within a millisecond.
-    """
-    return (record.timestamp << _OFFSET_BITS) | (record.offset & ((1 << _OFFSET_BITS) - 1))
 
 
 def _deleted(key: str, version: int) -> EntryRow:

@@ -11,10 +11,9 @@ from typing import Any, Final
 
 from clickhouse_connect.driver.client import Client
 
-from postloop.adapters.blocklist_journal import Record, Refused, version_of
 from postloop.adapters.clickhouse import stored_settings, translated
+from postloop.adapters.journal import Record, Refused, read_each, version_of
 from postloop.adapters.migration_render import Layout
-from postloop.contracts.unreadable import READING_ERRORS, reasons_of
 from postloop.contracts.webhook_attempt import (
     AttemptLogV1,
     AttemptV1,
@@ -58,15 +57,14 @@ class WebhookJournal:
         """
         endpoints: dict[str, tuple[Any, ...]] = {}
         logs: list[AttemptLogV1] = []
-        refused: list[Refused] = []
-        for record in records:
-            try:
-                if record.topic == self._attempts:
-                    logs.append(attempt_log_from_bytes(record.value or b""))
-                elif (name := (record.key or b"").decode()) not in NO_ENDPOINT:
-                    endpoints[name] = _endpoint(name, record)
-            except READING_ERRORS as error:
-                refused.append((record, reasons_of(record.value, error)))
+
+        def read(record: Record) -> None:
+            if record.topic == self._attempts:
+                logs.append(attempt_log_from_bytes(record.value or b""))
+            elif (name := (record.key or b"").decode()) not in NO_ENDPOINT:
+                endpoints[name] = _endpoint(name, record)
+
+        refused = read_each(records, read)
         self._insert("webhook_endpoints", _ENDPOINT_COLUMNS, list(endpoints.values()))
         self._write_logs(logs)
         return refused

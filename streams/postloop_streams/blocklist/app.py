@@ -13,7 +13,7 @@ from postloop.adapters.blocklist_journal import BlocklistJournal
 from postloop.adapters.blocklist_policy import RecipientKey, blocklist_policy, guard_policy
 from postloop.adapters.blocklist_store import BlocklistReader, BlocklistWriter
 from postloop.adapters.clickhouse import connect
-from postloop.adapters.dead_letter_store import DeadLetterJournal
+from postloop.adapters.dead_letter_journal import DeadLetterJournal
 from postloop.adapters.metrics import BlocklistMetrics
 from postloop.adapters.migrations import check_schema
 from postloop.contracts.decode import Limits

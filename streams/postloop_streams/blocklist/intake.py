@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Final, Protocol
 
@@ -30,7 +30,7 @@ from postloop_streams.blocklist.pulses import Pulses
 from postloop_streams.blocklist.refusals import command_id_of, refusal
 from postloop_streams.blocklist.routing import Router, counts_of, is_scope, records_of
 from postloop_streams.blocklist.work import Outgoing
-from postloop_streams.dead_letters import letter_of
+from postloop_streams.dead_letters import PublishDeadLetters, letter_of
 from postloop_streams.joining import Joined
 from postloop_streams.patience import AbandonedError
 
@@ -68,7 +68,7 @@ class Intake:
         *,
         publisher: Publisher,
         owns_domain: Callable[[str, str], bool],
-        dead_letters: Callable[[Sequence[DeadLetterV1]], Awaitable[None]],
+        dead_letters: PublishDeadLetters,
         signal_topic: str,
         metrics: BlocklistMetrics,
         is_guarded: bool = True,

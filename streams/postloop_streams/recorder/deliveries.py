@@ -73,9 +73,8 @@ class RecentDeliveries:
             return rows
         places = np.flatnonzero(is_judged.to_numpy())
         found, since_ms = self._since_delivery(_hashes_of(opens), _moments_of(opens))
-        is_near = (
-            since_ms <= AT_ONCE_S * 1000
-        )  # the rule is asked about these only: most opens come hours later
+        # The rule is asked about these only: most opens come hours later.
+        is_near = since_ms <= AT_ONCE_S * 1000
         verdicts = {
             place: open_kind_by_delivery(_JUDGED, since_delivery_s=since / 1000)
             for place, since in zip(places[found[is_near]].tolist(), since_ms[is_near].tolist(), strict=True)

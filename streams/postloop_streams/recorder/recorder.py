@@ -19,13 +19,14 @@ from postloop.contracts.decode import Limits
 from postloop.domain.errors import PostloopError
 from postloop.settings import Settings
 from postloop_streams.assignments import assignment_of
+from postloop_streams.dead_letters import PublishDeadLetters
 from postloop_streams.recorder.deliveries import RecentDeliveries
 from postloop_streams.recorder.intake import Chunk, Intake, Record, chunks_of
 from postloop_streams.recorder.invalid_limit import InvalidLimit
 from postloop_streams.recorder.opening import open_partitions
 from postloop_streams.recorder.partitions import Assignment, PartitionState
 from postloop_streams.recorder.runs import Run, RunQueue, Stretch
-from postloop_streams.recorder.storing import PublishDeadLetters, RunWriter, StoringLimits
+from postloop_streams.recorder.storing import RunWriter, StoringLimits
 from postloop_streams.transport import Lease
 
 log = structlog.stdlib.get_logger("postloop.recorder")

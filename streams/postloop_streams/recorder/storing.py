@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,8 +15,9 @@ from postloop.adapters.errors import RefusedError, UnavailableError
 from postloop.adapters.health_server import HealthState
 from postloop.adapters.metrics import RecorderMetrics
 from postloop.adapters.run_store import RunStore, UnknownInsertError, new_run_id
-from postloop.contracts.deadletter import DeadLetterV1, dead_letter_row
+from postloop.contracts.deadletter import dead_letter_row
 from postloop.domain.errors import PostloopError
+from postloop_streams.dead_letters import PublishDeadLetters
 from postloop_streams.recorder.deliveries import RecentDeliveries
 from postloop_streams.recorder.partitions import Assignment
 from postloop_streams.recorder.runs import Run
@@ -30,8 +30,6 @@ _LONGEST_PAUSE_S: Final = 10.0
 # An insert is only started when it can end this long before somebody else may own the partitions.
 _LEASE_MARGIN_S: Final = 0.5
 _SHORTEST_INSERT_S: Final = 1.0
-
-PublishDeadLetters = Callable[[Sequence[DeadLetterV1]], Awaitable[None]]
 
 
 class GaveUpError(PostloopError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -24,6 +24,7 @@ from postloop.domain.event_types import (
     REPUTATION_CHANGELOG_TOPIC,
     prefixed,
 )
+from postloop_streams.dead_letters import PublishDeadLetters
 from postloop_streams.patience import AbandonedError, Patience
 from postloop_streams.producing import ToPublish, key_of, publish, publish_many
 from postloop_streams.transport import Lease
@@ -53,7 +54,7 @@ class Publisher:
         prefix: str,
         write: Write,
         write_watches: WriteWatches,
-        dead_letters: Callable[[Sequence[DeadLetterV1]], Awaitable[None]],
+        dead_letters: PublishDeadLetters,
         health: HealthState,
     ) -> None:
         self._app = app

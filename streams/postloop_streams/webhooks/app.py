@@ -10,7 +10,7 @@ from faust.types import TP
 
 from postloop.adapters import clock, topic_admin
 from postloop.adapters.clickhouse import connect
-from postloop.adapters.dead_letter_store import DeadLetterJournal
+from postloop.adapters.dead_letter_journal import DeadLetterJournal
 from postloop.adapters.metrics import WebhookMetrics
 from postloop.adapters.migrations import check_schema
 from postloop.adapters.secret_box import SecretBoxError

@@ -38,7 +38,7 @@ from postloop.domain.event_types import (
 from postloop.domain.webhook.bodies import plain_json
 from postloop.domain.webhook.matching import Directory
 from postloop.domain.webhook.notice import Notice
-from postloop_streams.dead_letters import letter_of, unreadable
+from postloop_streams.dead_letters import PublishDeadLetters, letter_of, unreadable
 from postloop_streams.patience import AbandonedError, Patience
 
 log = structlog.stdlib.get_logger("postloop.webhooks")
@@ -92,7 +92,7 @@ class Intake:
         limits: Limits,
         patience: Patience,
         send: Callable[[Sequence[tuple[int, bytes]]], Awaitable[None]],
-        dead_letters: Callable[[Sequence[DeadLetterV1]], Awaitable[None]],
+        dead_letters: PublishDeadLetters,
         metrics: WebhookMetrics,
     ) -> None:
         self._directory = directory

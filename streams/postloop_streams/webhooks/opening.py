@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from postloop.adapters.webhook_queue_changelog import QueueChangelog
 from postloop.contracts.changelog import MARKER_KEY
 from postloop.contracts.deadletter import DeadLetterV1
 from postloop.settings import Settings
-from postloop_streams.dead_letters import unreadable
+from postloop_streams.dead_letters import PublishDeadLetters, unreadable
 from postloop_streams.patience import Patience
 from postloop_streams.state_files import FRESH_S, ChangeRecord
 
@@ -46,7 +46,7 @@ class Opening:
     topics: tuple[str, str]
     topic_ids: Callable[[list[str]], Mapping[str, str]]
     write: Callable[[int, str, bytes], Awaitable[int]]
-    refuse: Callable[[Sequence[DeadLetterV1]], Awaitable[None]]
+    refuse: PublishDeadLetters
     patience: Patience
 
 

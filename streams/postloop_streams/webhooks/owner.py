@@ -19,7 +19,6 @@ from postloop.adapters.health_server import HealthState
 from postloop.adapters.metrics import WebhookMetrics
 from postloop.adapters.webhook_queue import WebhookQueue
 from postloop.adapters.webhook_queue_file import Placed
-from postloop.contracts.deadletter import DeadLetterV1
 from postloop.contracts.webhook_attempt import AttemptLogV1
 from postloop.contracts.webhook_command import command_from_bytes, is_command
 from postloop.contracts.webhook_delivery import deliveries_from_bytes
@@ -27,7 +26,7 @@ from postloop.domain.errors import DataError
 from postloop.domain.webhook.dispatch import Slots
 from postloop.domain.webhook.endpoint import DisableCause
 from postloop_streams.assignments import assignment_of
-from postloop_streams.dead_letters import unreadable
+from postloop_streams.dead_letters import PublishDeadLetters, unreadable
 from postloop_streams.patience import AbandonedError, Patience
 from postloop_streams.webhooks.assignment import Assignment, WriteChangelog
 from postloop_streams.webhooks.desk import Desk, Job, Judged
@@ -82,7 +81,7 @@ class Outside:
     write: WriteChangelog
     tell: Callable[[Sequence[AttemptLogV1]], Awaitable[None]]
     disable: Callable[[str, DisableCause], Awaitable[None]]
-    refuse: Callable[[Sequence[DeadLetterV1]], Awaitable[None]]
+    refuse: PublishDeadLetters
     patience: Callable[[], Patience]
     generation: Callable[[], int]
     fail: Callable[[str], None]

@@ -301,12 +301,18 @@ async def test_who_begins_while_everybody_is_looked_at_is_not_taken_for_silent(t
     assert [(change.mailbox_provider, change.after.grade) for change in outlet.changes] == [(None, "bad")]
 
 
-async def test_whose_rollups_are_being_repaired_is_not_taken_for_silent(tmp_path: Path) -> None:
+async def judged_with_a_bad_part(tmp_path: Path) -> tuple[Evidences, Subject]:
+    """Return what a sender was judged by, whose mail to one provider is bad, and that part."""
     evidences, at_yahoo = Evidences(), Subject("acme", "a.example", "yahoo")
     evidences.all[SENDER] = mail(10_000)
     evidences.with_provider[at_yahoo] = mail(9_000, complaints=50)
     async with working(tmp_path, evidences) as outlet:
         await outlet.until(lambda: len(outlet.current) == 2)
+    return evidences, at_yahoo
+
+
+async def test_whose_rollups_are_being_repaired_is_not_taken_for_silent(tmp_path: Path) -> None:
+    evidences, _ = await judged_with_a_bad_part(tmp_path)
     evidences.all = {SENDER: None, OTHER: mail(10_000)}
     async with working(tmp_path, evidences) as later:
         await later.until(lambda: OTHER in later.current)
@@ -315,11 +321,7 @@ async def test_whose_rollups_are_being_repaired_is_not_taken_for_silent(tmp_path
 
 
 async def test_whose_part_is_being_repaired_is_not_taken_for_silent(tmp_path: Path) -> None:
-    evidences, at_yahoo = Evidences(), Subject("acme", "a.example", "yahoo")
-    evidences.all[SENDER] = mail(10_000)
-    evidences.with_provider[at_yahoo] = mail(9_000, complaints=50)
-    async with working(tmp_path, evidences) as outlet:
-        await outlet.until(lambda: len(outlet.current) == 2)
+    evidences, at_yahoo = await judged_with_a_bad_part(tmp_path)
     evidences.with_provider[at_yahoo] = None
     evidences.all[OTHER] = mail(10_000)
     async with working(tmp_path, evidences) as later:

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from postloop.adapters.blocklist_journal import BlocklistJournal, Refused
-from postloop.adapters.dead_letter_store import DeadLetterJournal
+from postloop.adapters.blocklist_journal import BlocklistJournal
+from postloop.adapters.dead_letter_journal import DeadLetterJournal
+from postloop.adapters.journal import Refused
 from postloop.adapters.webhook_store import WebhookJournal
 from postloop.contracts.blocklist import insert_bytes
 from postloop.contracts.deadletter import TOPIC_ID_HEADER, dead_letter
