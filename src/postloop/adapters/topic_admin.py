@@ -5,6 +5,7 @@ Workers never create topics. What exists and differs is reported, and changed on
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
@@ -18,6 +19,8 @@ from postloop.adapters.topic_specs import TopicSpec, wanted_topics
 from postloop.settings import Settings
 
 NOT_TOLD: Final = "not told by the broker"
+_SETTLES_WITHIN_S: Final = 10.0
+_LOOK_AGAIN_S: Final = 0.1
 Status = Literal["created", "changed", "as wanted", "differs", "missing"]
 
 
@@ -83,7 +86,7 @@ def create_topics(settings: Settings, *, fix: bool = False) -> list[TopicReport]
         before = _find(client, [spec.name for spec in specs])
         created = _create(client, [spec for spec in specs if spec.name not in before])
         changed = {spec.name for spec in specs if fix and _fix(client, spec, before.get(spec.name))}
-        found = _find(client, [spec.name for spec in specs])
+        found = _find_settled(client, specs, changed)
     reports = [_report(spec, found.get(spec.name)) for spec in specs]
     return [_told(report, created=created, changed=changed) for report in reports]
 
@@ -135,6 +138,25 @@ def _find(client: Any, names: Sequence[str]) -> dict[str, _Found]:
         told = {key: str(entry["value"]) for key, entry in configs.items() if entry.get("value") is not None}
         found[name] = _Found(found[name].topic_id, found[name].partitions, found[name].replication, told)
     return found
+
+
+def _find_settled(client: Any, specs: Sequence[TopicSpec], changed: set[str]) -> dict[str, _Found]:
+    """Return what exists, when the broker tells what was changed or has not told it for a while.
+
+    The controller of Apache Kafka confirms a change before the broker that is asked has heard of it.
+    """
+    until_s = time.monotonic() + _SETTLES_WITHIN_S
+    while True:
+        found = _find(client, [spec.name for spec in specs])
+        pending = any(spec.name in changed and _changeable(spec, found.get(spec.name)) for spec in specs)
+        if not pending or time.monotonic() >= until_s:
+            return found
+        time.sleep(_LOOK_AGAIN_S)
+
+
+def _changeable(spec: TopicSpec, found: _Found | None) -> bool:
+    """Whether something differs that `_fix` sets: anything but the replicas."""
+    return found is None or any(compare(spec, found.partitions, spec.replication, found.configs))
 
 
 def _describe(client: Any, names: Sequence[str]) -> dict[str, _Found]:
