@@ -12,6 +12,7 @@ from bench.cli import (
     blocklist,
     chart,
     classify,
+    domain_page,
     gate,
     growth,
     latency,
@@ -33,6 +34,7 @@ run.register(app)
 growth.register(app)
 latency.register(app)
 lookup.register(app)
+domain_page.register(app)
 recovery.register(app)
 memory.register(app)
 classify.register(app)
