@@ -28,6 +28,7 @@ _CHUNK: Final = 240_000
 _PER_MESSAGE: Final = 3
 _FILL_S: Final = 600
 _ROLLUPS: Final = {"rollup_minute": "toStartOfMinute", "rollup_hour": "toStartOfHour"}
+_FEEDS: Final = ("rollup_minute_feed", "rollup_hour_feed")
 # A few large senders and many small ones; three events a message, one delivery in twenty is a bounce instead.
 _ROWS: Final = """INSERT INTO events (topic, topic_id, `partition`, `offset`, `index`, run_id, record_at, stored_at,
     event_type, event_id, occurred_at, account_id, message_id, sender_domain, recipient, recipient_domain,
@@ -86,7 +87,8 @@ def fill(settings: Settings, *, event_count: int) -> None:
     client = connect(settings, timeout_s=_FILL_S)
     begin, step_ms = datetime.now(UTC) - timedelta(days=DAYS), DAYS * 86_400_000 * _PER_MESSAGE / event_count
     with translated("filling ClickHouse"):
-        for feed in ("rollup_minute_feed", "rollup_hour_feed"):
+        feeds = {feed: client.query(f"SHOW CREATE VIEW {feed}").result_rows[0][0] for feed in _FEEDS}
+        for feed in feeds:
             client.command(f"DROP VIEW {feed}")
         for first in range(0, event_count, _CHUNK):
             said = {
@@ -101,10 +103,11 @@ def fill(settings: Settings, *, event_count: int) -> None:
         for day in range(DAYS + 1):
             source = f"(SELECT * FROM events WHERE toDate(record_at) = toDate('{begin:%Y-%m-%d}') + {day})"
             for table, bucket in _ROLLUPS.items():
-                if table == "rollup_hour" or day >= DAYS - 1:
-                    select = rollup_select(bucket, source=source, parts=parts())
-                    names = ", ".join(client.query(f"{select} LIMIT 0").column_names)
-                    client.command(f"INSERT INTO {table} ({names}) {select}")
+                select = rollup_select(bucket, source=source, parts=parts())
+                names = ", ".join(client.query(f"{select} LIMIT 0").column_names)
+                client.command(f"INSERT INTO {table} ({names}) {select}")
+        for feed in feeds.values():
+            client.command(feed)
         # As a day later: the table merges what is older than that.
         client.command("OPTIMIZE TABLE rollup_hour FINAL")
 

@@ -16,6 +16,7 @@ from typing import Final
 import psutil  # type: ignore[import-untyped]
 
 from postloop.embedded.logfile import LogFile
+from postloop.embedded.priority import Priority
 
 LIFELINE: Final = Path(__file__).with_name("lifeline.py")
 _PROBE_PAUSE_S: Final = 0.05
@@ -32,7 +33,7 @@ class ChildSpec:
         needs: Names of children that must be ready before this one is started.
         restart_with: Names of children after whose end this one is restarted too.
         stop_s: How long it may take to end after SIGTERM. Seconds.
-        gives_way: Once everything is ready it has a lower priority than those that do not.
+        priority: How it shares processors with the others once everything is ready; None: as the supervisor does.
     """
 
     name: str
@@ -45,7 +46,7 @@ class ChildSpec:
     restart_with: tuple[str, ...] = ()
     ready_s: float = 60.0
     stop_s: float = 3.0
-    gives_way: bool = False
+    priority: Priority | None = None
 
 
 class Child:

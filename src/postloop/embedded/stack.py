@@ -27,6 +27,7 @@ from postloop.embedded.child import ChildSpec
 from postloop.embedded.front import Front
 from postloop.embedded.lag import records_waiting
 from postloop.embedded.memory_watch import Step
+from postloop.embedded.priority import FIRST, LATER, STORE
 from postloop.embedded.scrape import RESTORED, answers, figure, one_page, page
 from postloop.embedded.stack_state import remove_stack, write_stack
 from postloop.embedded.supervisor import Change, Supervisor
@@ -120,7 +121,7 @@ class Stack:
                 probe=lambda: broker_answers(self._settings, addresses.kafka_port),
                 prepare=lambda: asyncio.to_thread(self._create_topics),
                 stop_s=_STOP_S[BROKER],
-                gives_way=True,
+                priority=LATER,
             ),
             ChildSpec(
                 CLICKHOUSE,
@@ -130,7 +131,7 @@ class Stack:
                 environment=self._environment(RECORDER),
                 prepare=lambda: asyncio.to_thread(self._migrate),
                 stop_s=_STOP_S[CLICKHOUSE],
-                gives_way=True,
+                priority=STORE,
             ),
             *map(self._role, ROLES),
             self._api(),
@@ -148,7 +149,7 @@ class Stack:
             needs=(BROKER, CLICKHOUSE),
             restart_with=(BROKER,),
             stop_s=_STOP_S[name],
-            gives_way=True,
+            priority=LATER,
         )
 
     def _api(self) -> ChildSpec:
@@ -162,6 +163,7 @@ class Stack:
             probe=lambda: answers(self._session, f"{addresses.http}/ready/{API}"),
             environment=self._environment(RECORDER),
             stop_s=_STOP_S[API],
+            priority=FIRST,
         )
 
     def _environment(self, role: str) -> dict[str, str]:

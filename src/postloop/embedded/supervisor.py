@@ -107,8 +107,13 @@ class Supervisor:
         """Let nobody give way any longer: somebody waits for what they still have to do."""
         self._may_give_way = False
         await _end(*self._tasks)
-        pids = [child.pid for child in self.children.values() if child.spec.gives_way]
-        await asyncio.gather(*(take_back(pid) for pid in pids if pid is not None))
+        await asyncio.gather(
+            *(
+                take_back(child.pid, priority)
+                for child in self.children.values()
+                if (priority := child.spec.priority) is not None and child.pid is not None
+            )
+        )
 
     async def retire(self, name: str) -> None:
         """Stop a child for good, before the others."""
@@ -188,9 +193,9 @@ class Supervisor:
             await self._give_way(child)
 
     async def _give_way(self, child: Child) -> None:
-        """Lower the priority of a child that gives way; not before all are ready, for somebody waits for that."""
-        if self._may_give_way and child.spec.gives_way and child.pid is not None:
-            await give_way(child.pid)
+        """Give a child its priority; not before all are ready, for somebody waits for that."""
+        if self._may_give_way and child.spec.priority is not None and child.pid is not None:
+            await give_way(child.pid, child.spec.priority)
 
     async def _wait_all_ready(self) -> None:
         for event in self._ready.values():

@@ -1,12 +1,15 @@
 """Several clients at once: readers, writers, and ends of queries."""
 
 import http.client
+import os
 import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +54,36 @@ def test_what_nobody_waits_for_stands_still_while_somebody_waits(
     wait_until(lambda: server.rows(waits)[0][0] > 0, timeout_s=10, what="the patient query waits")
     assert not patient.done()
     assert urgent.result().status == patient.result().status == 200
+
+
+@pytest.mark.parametrize(
+    ("settings", "nice"), [(URGENT, -10), (PATIENT, 15), ({}, 5), ({"os_thread_priority": 3}, 3)]
+)
+def test_threads_of_a_query_rank_by_its_priority(
+    server: Server, threads: ThreadPoolExecutor, settings: dict[str, int], nice: int
+) -> None:
+    asked = server.run("SELECT value FROM system.settings WHERE name = 'os_thread_priority'", **settings)
+    assert asked.body == f"{nice}\n".encode()
+    if not _may_rank(server.process.pid):
+        return  # the engine leaves them as they are, and answers all the same
+    query = threads.submit(server.run, _SLOW.replace("200", "10"), **settings)
+    wait_until(lambda: nice in _nice_values(server.process.pid), timeout_s=10, what=f"a thread has {nice}")
+    assert query.result().status == 200
+
+
+def _may_rank(pid: int) -> bool:
+    """Return whether a process has CAP_SYS_NICE, number 23 of capabilities(7)."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    effective = next(line.split()[1] for line in status.splitlines() if line.startswith("CapEff:"))
+    return bool(int(effective, 16) >> 23 & 1)
+
+
+def _nice_values(pid: int) -> set[int]:
+    found = set()
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(ProcessLookupError):
+            found.add(os.getpriority(os.PRIO_PROCESS, int(task.name)))
+    return found
 
 
 def test_readers_see_only_growing_counts_while_rows_arrive(

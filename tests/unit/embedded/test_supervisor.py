@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from postloop.adapters.errors import RefusedError, UnavailableError
 from postloop.embedded.child import ChildSpec
-from postloop.embedded.priority import NICE
+from postloop.embedded.priority import LATER, STORE
 from postloop.embedded.supervisor import LONGEST_PAUSE_S, Change, StartError, Supervisor, pause_after
 
 STAYS = "import signal; signal.pause()"
@@ -250,7 +250,7 @@ PARENT = """
 import asyncio, sys
 from pathlib import Path
 from postloop.embedded.child import ChildSpec
-from postloop.embedded.priority import NICE
+from postloop.embedded.priority import LATER, STORE
 from postloop.embedded.supervisor import Supervisor
 
 async def yes():
@@ -316,22 +316,34 @@ async def test_who_gives_way_does_so_once_all_are_ready_and_after_a_restart(
         pid = supervisor.children[name].pid
         return 0 if pid is None else os.getpriority(os.PRIO_PROCESS, pid)
 
-    supervisor, log = supervise(child("humble", gives_way=True), child("proud", probe=late))
+    supervisor, log = supervise(child("humble", priority=LATER), child("proud", probe=late))
     starting = asyncio.create_task(supervisor.start())
     await until(lambda: supervisor.is_ready("humble"))
     assert niceness("humble") == os.getpriority(os.PRIO_PROCESS, 0)
     may_be_ready.set()
     await starting
-    await until(lambda: niceness("humble") == NICE)
+    await until(lambda: niceness("humble") == LATER.nice)
     await supervisor.restart("humble", "a test")
     await until(lambda: log.of("humble").count("ready") == 2)
-    await until(lambda: niceness("humble") == NICE)
+    await until(lambda: niceness("humble") == LATER.nice)
     assert niceness("proud") == os.getpriority(os.PRIO_PROCESS, 0)
     group = Path(f"/proc/{supervisor.children['humble'].pid}/autogroup")
-    await until(lambda: not group.exists() or group.read_text().endswith(f"nice {NICE}\n"))
+    await until(lambda: not group.exists() or group.read_text().endswith(f"nice {LATER.nice}\n"))
 
     own = os.getpriority(os.PRIO_PROCESS, 0)
     await supervisor.hurry()
     assert not group.exists() or group.read_text().endswith(f"nice {own}\n")
     may_raise = os.geteuid() == 0 or 20 - resource.getrlimit(resource.RLIMIT_NICE)[0] <= own
-    assert niceness("humble") == (own if may_raise else NICE)
+    assert niceness("humble") == (own if may_raise else LATER.nice)
+
+
+async def test_who_ranks_its_threads_has_a_nice_value_for_its_session_only(
+    supervise: Callable[..., tuple[Supervisor, Log]], child: Callable[..., ChildSpec]
+) -> None:
+    supervisor, _ = supervise(child("store", priority=STORE), child("humble", priority=LATER))
+    await supervisor.start()
+    pids = {name: supervisor.children[name].pid for name in ("store", "humble")}
+    await until(lambda: os.getpriority(os.PRIO_PROCESS, pids["humble"] or 0) == LATER.nice)
+    group = Path(f"/proc/{pids['store']}/autogroup")
+    await until(lambda: not group.exists() or group.read_text().endswith(f"nice {STORE.nice}\n"))
+    assert os.getpriority(os.PRIO_PROCESS, pids["store"] or 0) == os.getpriority(os.PRIO_PROCESS, 0)

@@ -14,18 +14,21 @@ STRING = "string"
 MARK = "mark"
 
 _LEXEME = re.compile(
-    rb"(?P<space>[\s\x00]+)"
-    rb"|(?P<comment>--[^\n]*|//[^\n]*|\#[ !][^\n]*)"
+    rb"[\s\x00]*+(?:"
+    rb"(?P<comment>--[^\n]*|//[^\n]*|\#[ !][^\n]*)"
     rb"|(?P<open>/\*)"
     rb"|(?P<word>[0-9A-Za-z_\x80-\xff][0-9A-Za-z_$\x80-\xff]*)"
     rb"|(?P<string>'(?:[^'\\]|\\.|'')*')"
     rb"|(?P<quoted>`(?:[^`\\]|\\.|``)*`|\"(?:[^\"\\]|\\.|\"\")*\")"
     rb"|(?P<heredoc>\$(?P<tag>\w*)\$.*?\$(?P=tag)\$)"
-    rb"|(?P<mark>.)",
+    rb"|(?P<mark>.))",
     re.DOTALL,
 )
+# What opens and closes nothing, words in one piece: most of what stands inside of brackets.
+_PLAIN = re.compile(
+    rb"(?:[0-9A-Za-z_\x80-\xff][0-9A-Za-z_$\x80-\xff]*+|[^0-9A-Za-z_\x80-\xff\[\](){}'\"`$/#-])*+"
+)
 _COMMENT_EDGE = re.compile(rb"/\*|\*/")
-_SKIPPED = frozenset({"space", "comment"})
 _UNCLOSED = frozenset({b"'", b"`", b'"'})
 
 
@@ -63,28 +66,42 @@ def tokens(sql: bytes, start: int = 0) -> Iterator[Token]:
     Stops at an unclosed quote: what follows cannot be told from data, and the engine will refuse it.
     """
     position = start
-    while match := _LEXEME.match(sql, position):
-        kind = str(match.lastgroup)
-        position = match.end()
-        if kind == "open":
-            position = _end_of_comment(sql, match.start())
-        elif kind == "heredoc" or match.group("heredoc") is not None:
-            yield Token(STRING, match.start(), position, match.group())
-        elif kind not in _SKIPPED:
-            if kind == MARK and match.group() in _UNCLOSED:
-                return
-            yield Token(kind, match.start(), position, match.group())
-
-
-_DEPTH = {b"(": 1, b"[": 1, b"{": 1, b")": -1, b"]": -1, b"}": -1}
+    while found := _next(sql, position):
+        token, position = found
+        if token is not None:
+            yield token
 
 
 def outer_tokens(sql: bytes, start: int = 0) -> Iterator[Token]:
     """Yield the tokens that stand outside of every bracket, the outermost brackets included."""
-    depth = 0
-    for token in tokens(sql, start):
+    depth, position = 0, start
+    while found := _next(sql, position):
+        token, position = found
+        if token is None:
+            continue
         step = _DEPTH.get(token.text, 0) if token.kind == MARK else 0
         depth = max(0, depth + min(step, 0))
         if depth == 0:
             yield token
         depth += max(step, 0)
+        if depth and (plain := _PLAIN.match(sql, position)):
+            position = plain.end()
+
+
+_DEPTH = {b"(": 1, b"[": 1, b"{": 1, b")": -1, b"]": -1, b"}": -1}
+
+
+def _next(sql: bytes, position: int) -> tuple[Token | None, int] | None:
+    """Return what comes next, and where it ends: a token, or None for a comment; None at the end or an open quote."""
+    match = _LEXEME.match(sql, position)
+    if match is None:
+        return None
+    kind, end = str(match.lastgroup), match.end()
+    if kind == "comment":
+        return None, end
+    if kind == "open":
+        return None, _end_of_comment(sql, match.start("open"))
+    if kind == "tag":
+        kind = "heredoc"
+    token = Token(STRING if kind == "heredoc" else kind, match.start(kind), end, match.group(kind))
+    return None if kind == MARK and token.text in _UNCLOSED else (token, end)

@@ -21,11 +21,12 @@ def _check_single(words: Sequence[Token]) -> None:
 
 
 def _check_no_files(words: Sequence[Token]) -> None:
+    is_insert = words[0].is_word(b"INSERT")
     for token, after in itertools.pairwise(words):
-        if token.is_word(b"INTO") and after.is_word(b"OUTFILE"):
+        if after.is_word(b"OUTFILE") and token.is_word(b"INTO"):
             text = "INTO OUTFILE is for a client; this server writes no files for a result."
             raise QueryError(errors.UNKNOWN_QUERY, text)
-        if words[0].is_word(b"INSERT") and token.is_word(b"INPUT") and after.is_mark(b"("):
+        if is_insert and token.is_word(b"INPUT") and after.is_mark(b"("):
             text = "INSERT ... SELECT FROM input() is not supported; insert into a Null table with a view."
             raise QueryError(errors.NOT_IMPLEMENTED, text)
 

@@ -9,7 +9,15 @@ from typing import IO
 
 from postloop.embedded.chserver.compression import Encoder
 from postloop.embedded.chserver.datafile import data_file
-from postloop.embedded.chserver.engine import Engine, Result, Scope, Session, quoted
+from postloop.embedded.chserver.engine import (
+    NICE_SETTING,
+    NICE_VALUES,
+    Engine,
+    Result,
+    Scope,
+    Session,
+    quoted,
+)
 from postloop.embedded.chserver.errors import QueryError
 from postloop.embedded.chserver.query_ids import ID_SETTING
 from postloop.embedded.chserver.sessions import SessionState
@@ -170,6 +178,8 @@ def run_for_session(
             )
             return SessionState(state.settings, database)
         changed = changed_settings(session)
+    if changed.get(NICE_SETTING) in NICE_VALUES:
+        del changed[NICE_SETTING]  # each request gets it anew
     kept = {
         name: value for name, value in changed.items() if baseline.get(name) != value and name != "readonly"
     }
