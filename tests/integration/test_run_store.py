@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pyarrow as pa
 import pytest
 
+from postloop.adapters.errors import UnavailableError
 from postloop.adapters.event_table import EventRows, event_table, joined
 from postloop.adapters.run_store import (
     ClickHouseRunStore,
@@ -88,6 +89,19 @@ def test_a_run_of_any_size_is_one_part_and_healing_it_changes_nothing(
     for _ in range(2):
         assert store.heal(run_id, reason="test") == count
     assert counts(db) == (count, count, count)
+
+
+@pytest.mark.parametrize("left_s", [-5.0, 0.5, 2.9])
+def test_an_insert_that_could_not_end_in_time_is_not_begun(
+    db: Database, store: ClickHouseRunStore, left_s: float
+) -> None:
+    """A process that was stopped after its look at the lease, and woken when others own its partitions."""
+    run_id, ends_at_s = new_run_id(NOW.date()), time.monotonic() + left_s
+    with pytest.raises(UnavailableError, match="too late to begin"):
+        store.insert(run_of(10), run_id=run_id, time_limit_s=3, ends_at_s=ends_at_s)
+    assert counts(db) == (0, 0, 0)
+    store.insert(run_of(10), run_id=run_id, time_limit_s=3, ends_at_s=time.monotonic() + 60)
+    assert counts(db) == (10, 10, 10)
 
 
 @pytest.mark.parametrize("rollup", ["rollup_minute", "rollup_hour"])

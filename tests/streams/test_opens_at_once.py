@@ -255,12 +255,12 @@ async def test_what_is_sent_again_is_the_same_block_whatever_was_read_meanwhile(
     sent: list[pa.Table] = []
 
     class AwayOnce(MemoryRunStore):
-        def insert(self, rows: pa.Table, *, run_id: str, time_limit_s: float) -> None:
+        def insert(self, rows: pa.Table, *, run_id: str, **limits: float) -> None:
             sent.append(rows)
             if len(sent) == 1:
                 desk.worker._writer._deliveries.remember_events(decoded(delivery()))
                 raise UnavailableError("connection refused")
-            super().insert(rows, run_id=run_id, time_limit_s=time_limit_s)
+            super().insert(rows, run_id=run_id, **limits)
 
     desk.kept = AwayOnce()
     desk.new_worker()

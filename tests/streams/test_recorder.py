@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -319,6 +321,32 @@ async def test_no_insert_is_started_without_a_lease() -> None:
     await worker.take(1, TOPIC, 0, world.log[0], world._acker(0, 1))
     assert not await worker.drain(timeout_s=0.3)
     assert world.store.inserts == 0
+    await worker.revoke()
+
+
+async def test_an_insert_is_told_when_the_lease_ends_and_is_tried_again_when_it_was_too_late() -> None:
+    told: list[float] = []
+
+    class StoppedOnce(MemoryRunStore):
+        """As in a process that is stopped on the way to its first insert, for longer than its lease lasts."""
+
+        def insert(self, rows: pa.Table, *, run_id: str, time_limit_s: float, ends_at_s: float = 0.0) -> None:
+            told.append(ends_at_s)
+            late_s = 60.0 if len(told) == 1 else 0.0
+            super().insert(rows, run_id=run_id, time_limit_s=time_limit_s, ends_at_s=ends_at_s - late_s)
+
+    world = World(store=StoppedOnce())
+    world.produce(0, event("e1"))
+    worker = world.worker()
+    worker._writer._lease = lease = Lease(30.0)
+    confirmed_at_s = time.monotonic() - 10
+    lease.confirm(confirmed_at_s)
+    world.generation = 1
+    await worker.assign(1, {(TOPIC, 0): 0})
+    await worker.take(1, TOPIC, 0, world.log[0], world._acker(0, 1))
+    assert await worker.drain(timeout_s=10)
+    assert len(told) == 2 and all(ends_at_s <= confirmed_at_s + 30 for ends_at_s in told)
+    assert sum(len(rows) for rows in world.store.raw.values()) == 1
     await worker.revoke()
 
 

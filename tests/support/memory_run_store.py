@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -33,8 +35,12 @@ class MemoryRunStore:
         self.to_check: list[str] = []
         self.inserts = 0
 
-    def insert(self, rows: pa.Table, *, run_id: str, time_limit_s: float) -> None:
+    def insert(
+        self, rows: pa.Table, *, run_id: str, time_limit_s: float, ends_at_s: float = math.inf
+    ) -> None:
         assert time_limit_s > 0
+        if time.monotonic() + time_limit_s > ends_at_s:
+            raise UnavailableError("too late to begin")
         self.inserts += 1
         fault: Fault = self.faults.popleft() if self.faults else "ok"
         if fault == "refused before":

@@ -9,6 +9,7 @@ view that missed them gets them and one that has them drops them.
 from __future__ import annotations
 
 import io
+import math
 import re
 import time
 import uuid
@@ -24,6 +25,7 @@ from clickhouse_connect.driver.client import Client
 
 from postloop.adapters.clickhouse import translated
 from postloop.adapters.dead_letter_store import insert_dead_letters
+from postloop.adapters.errors import UnavailableError
 from postloop.adapters.event_table import repeated
 from postloop.adapters.running_inserts import processes_table
 from postloop.domain.errors import PostloopError
@@ -93,8 +95,10 @@ def run_day(run_id: str) -> str:
 class RunStore(Protocol):
     """Where runs are stored. Every method blocks; errors are UnavailableError or RefusedError."""
 
-    def insert(self, rows: pa.Table, *, run_id: str, time_limit_s: float) -> None:
-        """Store the rows as one run."""
+    def insert(
+        self, rows: pa.Table, *, run_id: str, time_limit_s: float, ends_at_s: float = math.inf
+    ) -> None:
+        """Store the rows as one run, or fail when it could not end before a moment of `time.monotonic`."""
 
     def row_count(self, run_id: str) -> int:
         """Return how many rows of a run are stored."""
@@ -141,27 +145,34 @@ class ClickHouseRunStore:
         self._on_cluster = f" ON CLUSTER '{cluster}'" if cluster else ""
         self._columns: list[str] = []
 
-    def insert(self, rows: pa.Table, *, run_id: str, time_limit_s: float) -> None:
+    def insert(
+        self, rows: pa.Table, *, run_id: str, time_limit_s: float, ends_at_s: float = math.inf
+    ) -> None:
         """Store the rows as one run.
 
         Args:
             rows: Columns named as in `events`, without run_id.
             run_id: Its identity and token.
             time_limit_s: The server gives up after this long.
+            ends_at_s: The moment of `time.monotonic` at which it must have ended. Looked at last of all before anything
+                is sent: whoever was stopped on the way here must not insert when it wakes.
 
         Raises:
-            UnavailableError: Not stored, or not known whether it was.
+            UnavailableError: Not stored, or not known whether it was, or too late to begin.
             RefusedError: Not stored: the server does not take such rows.
         """
         body = _Binary(_arrow_stream(rows.append_column("run_id", repeated(run_id, len(rows)))))
+        limit_s = max(1, int(time_limit_s))
         settings = {
             **self._exact,
             **_ONE_BLOCK,
             "insert_deduplication_token": run_id,
             "log_comment": f"{INSERT_COMMENT} {run_id}",
-            "max_execution_time": max(1, int(time_limit_s)),
+            "max_execution_time": limit_s,
         }
         names = ", ".join(f"`{name}`" for name in [*rows.column_names, "run_id"])
+        if time.monotonic() + limit_s > ends_at_s:
+            raise UnavailableError("insert into events: too late to begin, others may own the partitions")
         with translated("insert into events"):
             # As a command: the client's insert methods send a request again by themselves when the connection
             # breaks, and an insert whose fate is unknown must be looked into first.

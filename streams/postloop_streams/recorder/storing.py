@@ -120,11 +120,17 @@ class RunWriter:
             await asyncio.to_thread(self._store.check_later, attempt.run_id, reason="first run of an owner")
 
     async def _insert(self, attempt: _Attempt) -> None:
-        time_limit_s = min(self._limits.insert_timeout_s, self._lease.left_s() - _LEASE_MARGIN_S)
-        attempt.is_uncertain = True
+        # In this order: who is stopped between the two must not take its lease for longer than it is.
         started_s = time.monotonic()
+        left_s = self._lease.left_s()
+        time_limit_s = min(self._limits.insert_timeout_s, left_s - _LEASE_MARGIN_S)
+        attempt.is_uncertain = True
         await asyncio.to_thread(
-            self._store.insert, attempt.table, run_id=attempt.run_id, time_limit_s=time_limit_s
+            self._store.insert,
+            attempt.table,
+            run_id=attempt.run_id,
+            time_limit_s=time_limit_s,
+            ends_at_s=started_s + left_s,
         )
         self._metrics.recorder_insert_seconds.observe(time.monotonic() - started_s)
         attempt.is_stored = True
