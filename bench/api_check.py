@@ -6,13 +6,14 @@ was due, so that a stall counts for all who would have come during it.
 
 from __future__ import annotations
 
-import asyncio
 import random
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Final
 
 from aiohttp import ClientSession, TCPConnector
+
+from bench.open_loop import ask_on_time
 
 _LEAD_S: Final = 0.5
 
@@ -36,13 +37,13 @@ async def measure(url: str, *, key: str, pairs: int, rate: float, seconds: float
     headers = {"Authorization": f"Bearer {key}"}
     async with ClientSession(url, headers=headers, connector=TCPConnector(limit=0)) as session:
         await _timed(session, bodies[0], perf_counter())  # connected, and the list is read
-        begin_s, count = perf_counter() + _LEAD_S, int(rate * seconds)
-        tasks = []
-        for number in range(count):
-            due_s = begin_s + number / rate
-            await asyncio.sleep(max(0.0, due_s - perf_counter()))
-            tasks.append(asyncio.create_task(_timed(session, bodies[number % len(bodies)], due_s)))
-        answers = await asyncio.gather(*tasks)
+        count = int(rate * seconds)
+        answers = await ask_on_time(
+            lambda number, due_s: _timed(session, bodies[number % len(bodies)], due_s),
+            count=count,
+            per_s=rate,
+            lead_s=_LEAD_S,
+        )
     times_ms = sorted(ms for ms, _ in answers)
 
     def at(share: float) -> float:

@@ -12,6 +12,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -21,6 +22,7 @@ from aiohttp import ClientSession, TCPConnector
 
 from bench.latency import Latency, summarize
 from bench.lookup import fill
+from bench.open_loop import ask_on_time
 from bench.processes import BenchError, Process, free_port, wait_until
 from bench.stack import clean_environment, clickhouse, data_directory
 from postloop.adapters.clickhouse import connect
@@ -82,7 +84,7 @@ def measure(plan: PagePlan, directory: Path, *, say: Callable[[str], None]) -> P
         say("the stack is ready")
         key = _key(directory)
         pairs = _pairs(ports[1], plan.page_count)
-        with _incoming(plan, directory):
+        with _incoming(plan, directory) if plan.rate_per_s else nullcontext():
             found = asyncio.run(_ask(plan, f"http://127.0.0.1:{ports[2]}", key, pairs, say))
         stack.stop()
     return found
@@ -116,8 +118,6 @@ def _incoming(plan: PagePlan, directory: Path) -> Process:
     seconds = plan.warm_up_s + plan.page_count / plan.pages_per_s + 30
     argv = [*_POSTLOOP, "simulate", "--data-dir", str(directory), "--seed", "1"]
     argv += ["--events", str(int(plan.rate_per_s * seconds)), "--rate", str(plan.rate_per_s)]
-    if not plan.rate_per_s:
-        argv = [sys.executable, "-c", f"import time; time.sleep({seconds})"]
     return Process(argv, log_path=directory / "simulate.log", env=clean_environment(), cwd=directory)
 
 
@@ -127,14 +127,13 @@ async def _ask(
     headers = {"Authorization": f"Bearer {key}"}
     async with ClientSession(url, headers=headers, connector=TCPConnector(limit=0)) as session:
         await asyncio.sleep(plan.warm_up_s)
-        begin_s, tasks = perf_counter(), []
-        for number in range(plan.page_count):
-            due_s = begin_s + number / plan.pages_per_s
-            await asyncio.sleep(max(0.0, due_s - perf_counter()))
-            tasks.append(asyncio.create_task(_timed(session, pairs[number % len(pairs)], due_s)))
+
+        async def ask(number: int, due_s: float) -> tuple[float, int]:
             if number % 50 == 49:
                 say(f"{number + 1} pages asked for")
-        answers = await asyncio.gather(*tasks)
+            return await _timed(session, pairs[number % len(pairs)], due_s)
+
+        answers = await ask_on_time(ask, count=plan.page_count, per_s=plan.pages_per_s)
     return Pages(
         latency=summarize([ms for ms, _ in answers]), failed=sum(status != 200 for _, status in answers)
     )

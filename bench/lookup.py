@@ -87,8 +87,8 @@ def fill(settings: Settings, *, event_count: int) -> None:
     client = connect(settings, timeout_s=_FILL_S)
     begin, step_ms = datetime.now(UTC) - timedelta(days=DAYS), DAYS * 86_400_000 * _PER_MESSAGE / event_count
     with translated("filling ClickHouse"):
-        feeds = {feed: client.query(f"SHOW CREATE VIEW {feed}").result_rows[0][0] for feed in _FEEDS}
-        for feed in feeds:
+        feeds = [client.query(f"SHOW CREATE VIEW {feed}").result_rows[0][0] for feed in _FEEDS]
+        for feed in _FEEDS:
             client.command(f"DROP VIEW {feed}")
         for first in range(0, event_count, _CHUNK):
             said = {
@@ -106,10 +106,11 @@ def fill(settings: Settings, *, event_count: int) -> None:
                 select = rollup_select(bucket, source=source, parts=parts())
                 names = ", ".join(client.query(f"{select} LIMIT 0").column_names)
                 client.command(f"INSERT INTO {table} ({names}) {select}")
-        for feed in feeds.values():
-            client.command(feed)
-        # As a day later: the table merges what is older than that.
-        client.command("OPTIMIZE TABLE rollup_hour FINAL")
+        for statement in feeds:
+            client.command(statement)
+        # As a day later: the tables merge what is older than that.
+        for table in _ROLLUPS:
+            client.command(f"OPTIMIZE TABLE {table} FINAL")
 
 
 def looks(

@@ -39,13 +39,13 @@ FIRST: Final = Priority(-5)
 """Somebody waits for each answer."""
 
 
-async def give_way(pid: int, priority: Priority) -> None:
+async def prioritize(pid: int, priority: Priority) -> None:
     """Let the session of a process share processors like that; does what the system can."""
     await _set(pid, priority)
 
 
 async def take_back(pid: int, priority: Priority) -> None:
-    """Undo `give_way`, as far as the system lets us: the nice value needs a privilege, that of a session none."""
+    """Undo `prioritize`, as far as the system lets us: the nice value needs a privilege, that of a session none."""
     await _set(pid, priority._replace(nice=os.getpriority(os.PRIO_PROCESS, 0)))
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from postloop.adapters.errors import UnavailableError
 from postloop.domain.errors import PostloopError
 from postloop.embedded.child import Child, ChildSpec
-from postloop.embedded.priority import give_way, take_back
+from postloop.embedded.priority import prioritize, take_back
 
 FIRST_PAUSE_S: Final = 0.2
 LONGEST_PAUSE_S: Final = 15.0
@@ -64,7 +64,7 @@ class Supervisor:
         self._tasks: list[asyncio.Task[None]] = []
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._was_ready: set[str] = set()
-        self._may_give_way = False
+        self._may_prioritize = False
         self._expected: set[str] = set()  # children that were told to end
         self.restarts = dict.fromkeys(self.children, 0)
 
@@ -90,8 +90,8 @@ class Supervisor:
         if self._failed.done():
             ready.cancel()
             self._failed.result()
-        self._may_give_way = True
-        self._tasks.append(asyncio.create_task(self._all_give_way()))
+        self._may_prioritize = True
+        self._tasks.append(asyncio.create_task(self._prioritize_all()))
 
     async def wait_failed(self) -> None:
         """Wait for a failure that no restart can cure, and raise it."""
@@ -105,7 +105,7 @@ class Supervisor:
 
     async def hurry(self) -> None:
         """Let nobody give way any longer: somebody waits for what they still have to do."""
-        self._may_give_way = False
+        self._may_prioritize = False
         await _end(*self._tasks)
         await asyncio.gather(
             *(
@@ -173,7 +173,7 @@ class Supervisor:
                 self._was_ready.add(name)
                 self._ready[name].set()
                 self._tell("ready", name, pid=child.pid)
-                await self._give_way(child)
+                await self._prioritize(child)
             elif child.is_running:
                 await child.kill()
                 return f"not ready after {child.spec.ready_s:g} s: {child.log.last_line()}"
@@ -188,14 +188,14 @@ class Supervisor:
         if spec.prepare is not None:
             await spec.prepare()
 
-    async def _all_give_way(self) -> None:
+    async def _prioritize_all(self) -> None:
         for child in self.children.values():
-            await self._give_way(child)
+            await self._prioritize(child)
 
-    async def _give_way(self, child: Child) -> None:
+    async def _prioritize(self, child: Child) -> None:
         """Give a child its priority; not before all are ready, for somebody waits for that."""
-        if self._may_give_way and child.spec.priority is not None and child.pid is not None:
-            await give_way(child.pid, child.spec.priority)
+        if self._may_prioritize and child.spec.priority is not None and child.pid is not None:
+            await prioritize(child.pid, child.spec.priority)
 
     async def _wait_all_ready(self) -> None:
         for event in self._ready.values():

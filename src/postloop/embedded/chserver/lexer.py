@@ -101,7 +101,5 @@ def _next(sql: bytes, position: int) -> tuple[Token | None, int] | None:
         return None, end
     if kind == "open":
         return None, _end_of_comment(sql, match.start("open"))
-    if kind == "tag":
-        kind = "heredoc"
     token = Token(STRING if kind == "heredoc" else kind, match.start(kind), end, match.group(kind))
     return None if kind == MARK and token.text in _UNCLOSED else (token, end)
