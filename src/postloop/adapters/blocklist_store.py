@@ -30,6 +30,7 @@ from postloop.adapters.blocklist_rows import (
 from postloop.adapters.clickhouse import rows_of, stored_settings, translated
 from postloop.adapters.migration_render import Layout
 from postloop.adapters.migrations import layout_of, parts
+from postloop.adapters.row_inserts import RowInserts
 from postloop.adapters.view_windows import WINDOWS
 from postloop.settings import Settings
 
@@ -86,9 +87,8 @@ class BlocklistWriter:
     """
 
     def __init__(self, client: Client, *, cluster: str = "") -> None:
-        self._client = client
         self._layout = Layout(cluster=cluster)
-        self._settings = stored_settings(cluster=cluster)
+        self._inserts = RowInserts(client, stored_settings(cluster=cluster))
 
     def write_log(self, rows: Sequence[LogRow]) -> None:
         """Store published changes."""
@@ -118,13 +118,7 @@ class BlocklistWriter:
         names = [field.name for field in fields(rows[0])]
         columns = [[getattr(row, name) for row in rows] for name in names]
         with translated(f"insert into {table}"):
-            self._client.insert(
-                self._layout.readable(table),
-                columns,
-                column_names=names,
-                column_oriented=True,
-                settings=self._settings,
-            )
+            self._inserts.insert(self._layout.readable(table), names, columns, by_column=True)
 
 
 class BlocklistReader:

@@ -12,6 +12,7 @@ from postloop.adapters.clickhouse import stored_settings, translated
 from postloop.adapters.dead_letter_store import insert_dead_letters
 from postloop.adapters.journal import Journal, Record, Refused
 from postloop.adapters.migration_render import Layout
+from postloop.adapters.row_inserts import RowInserts
 from postloop.contracts.deadletter import TOPIC_ID_HEADER, DeadLetterV1, dead_letter_row
 from postloop.domain.event_types import DEADLETTER_TOPIC, prefixed
 
@@ -29,10 +30,9 @@ class DeadLetterJournal:
 
     def __init__(self, inner: Journal, client: Client, *, prefix: str, cluster: str = "") -> None:
         self._inner = inner
-        self._client = client
         self._topic = prefixed(DEADLETTER_TOPIC, prefix=prefix)
         self._table = Layout(cluster=cluster).readable("dead_letters")
-        self._settings = stored_settings(cluster=cluster)
+        self._inserts = RowInserts(client, stored_settings(cluster=cluster))
 
     def write(self, records: Sequence[Record]) -> Sequence[Refused]:
         """Store records in the order in which they come, and return those that are none; a repeat changes nothing.
@@ -44,7 +44,7 @@ class DeadLetterJournal:
         rows = [row for record in records if record.topic == self._topic and (row := _row_of(record))]
         if rows:
             with translated("insert into dead_letters"):
-                insert_dead_letters(self._client, rows, table=self._table, settings=self._settings)
+                insert_dead_letters(self._inserts, rows, table=self._table)
         return self._inner.write(others) if others else ()
 
 

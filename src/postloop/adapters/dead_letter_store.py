@@ -13,12 +13,12 @@ from clickhouse_connect.driver.client import Client
 
 from postloop.adapters.clickhouse import rows_of, translated
 from postloop.adapters.migrations import layout_of
+from postloop.adapters.row_inserts import RowInserts
 from postloop.contracts.deadletter import VALUE_OMITTED
 from postloop.contracts.report_events import IMPORT_TOPIC_PREFIX
 from postloop.settings import Settings
 
 _NULL_VALUE: Final = "null_value"
-_STORED: Final[Mapping[str, Any]] = {"async_insert": 0}
 # A dead letter may carry 1.4 MB: few at a time.
 _PAGE: Final = 50
 _PREVIEW_BASE64: Final = 400
@@ -93,6 +93,7 @@ class DeadLetterStore:
     def __init__(self, client: Client, settings: Settings) -> None:
         layout = layout_of(settings)
         self._client = client
+        self._inserts = RowInserts(client, {"async_insert": 0})
         self._where = f"ClickHouse at {settings.clickhouse_url}"
         self._letters = layout.readable("dead_letters")
         self._redrives = layout.readable("dead_letter_redrives")
@@ -100,7 +101,7 @@ class DeadLetterStore:
     def keep(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Store dead letters by their rows; repeats replace each other."""
         with translated(self._where):
-            insert_dead_letters(self._client, rows)
+            insert_dead_letters(self._inserts, rows)
 
     def newest(self, wanted: Filter, *, limit: int) -> list[DeadLetter]:
         """Return the newest dead letters first, with the beginning of their values."""
@@ -138,11 +139,10 @@ class DeadLetterStore:
     def remember_redriven(self, event_ids: Sequence[str], *, at: datetime) -> None:
         """Remember that these were published again; call it when the broker has acknowledged them."""
         with translated(self._where):
-            self._client.insert(
+            self._inserts.insert(
                 "dead_letter_redrives",
+                ["event_id", "redriven_at"],
                 [[event_id, at] for event_id in event_ids],
-                column_names=["event_id", "redriven_at"],
-                settings=dict(_STORED),
             )
 
     def _with_redrives(self, letters: list[DeadLetter]) -> list[DeadLetter]:
@@ -157,20 +157,11 @@ class DeadLetterStore:
 
 
 def insert_dead_letters(
-    client: Client,
-    rows: Sequence[Mapping[str, Any]],
-    *,
-    table: str = "dead_letters",
-    settings: Mapping[str, Any] = _STORED,
+    inserts: RowInserts, rows: Sequence[Mapping[str, Any]], *, table: str = "dead_letters"
 ) -> None:
     """Store rows of dead letters, at least one; the client's errors are not translated."""
     names = list(rows[0])
-    client.insert(
-        table,
-        [[row[name] for name in names] for row in rows],
-        column_names=names,
-        settings=dict(settings),
-    )
+    inserts.insert(table, names, [[row[name] for name in names] for row in rows])
 
 
 def _letter(row: Sequence[Any]) -> DeadLetter:

@@ -8,7 +8,7 @@ simply run again.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
@@ -24,6 +24,14 @@ from postloop.settings import Settings
 
 _HAS_TABLE: Final = (
     "SELECT 1 FROM system.tables WHERE database = currentDatabase() AND name = 'schema_migrations'"
+)
+_DEFINITIONS: Final = (
+    "SELECT name, create_table_query FROM system.tables "
+    "WHERE database = currentDatabase() AND name IN {tables:Array(String)} ORDER BY name"
+)
+_VIEWS: Final = (
+    "SELECT name FROM system.tables "
+    "WHERE database = currentDatabase() AND engine = 'View' AND startsWith(name, 'v_') ORDER BY name"
 )
 # Two runs at the same time remember a version twice; the first one counts.
 _APPLIED: Final = (
@@ -162,7 +170,7 @@ def ensure_retention(client: Client, settings: Settings, *, dry_run: bool = Fals
         "reconcile_queue": _ttl("toDateTime(queued_at)", settings.raw_retention),
         "webhook_attempts": _ttl("toDateTime(at)", settings.raw_retention),
     }
-    present = dict(_definitions(client))
+    present = _definitions(client, wanted)
     statements = [
         f"ALTER TABLE {table}{layout_of(settings).on_cluster} MODIFY TTL {ttl}"
         for table, ttl in wanted.items()
@@ -176,11 +184,7 @@ def ensure_retention(client: Client, settings: Settings, *, dry_run: bool = Fals
 
 def views(client: Client) -> list[str]:
     """Return the names of the views for dashboards that the database has."""
-    return [
-        name
-        for name, definition in _definitions(client)
-        if name.startswith("v_") and definition.startswith("CREATE VIEW")
-    ]
+    return [name for (name,) in _rows(client, _VIEWS)]
 
 
 def check_schema(client: Client, settings: Settings) -> list[str]:
@@ -192,10 +196,8 @@ def check_schema(client: Client, settings: Settings) -> list[str]:
         ]
     except MigrationError as error:
         return [str(error)]
-    definitions = dict(_definitions(client))
-    for table in _DEDUPLICATED:
-        if table in definitions:
-            problems += _narrow_windows(table, definitions[table])
+    for table, definition in _definitions(client, _DEDUPLICATED).items():
+        problems += _narrow_windows(table, definition)
     return problems
 
 
@@ -251,9 +253,9 @@ def _texts(suffix: str) -> Iterator[tuple[str, str]]:
             yield entry.name.removesuffix(suffix) if suffix else entry.name, entry.read_text(encoding="utf-8")
 
 
-def _definitions(client: Client) -> list[tuple[str, str]]:
-    query = "SELECT name, create_table_query FROM system.tables WHERE database = currentDatabase() ORDER BY 1"
-    return [(str(name), str(definition)) for name, definition in _rows(client, query)]
+def _definitions(client: Client, tables: Iterable[str]) -> dict[str, str]:
+    """Return how those of some tables that exist were made; of all of them it takes the server ten times as long."""
+    return dict(_rows(client, _DEFINITIONS, tables=sorted(tables)))
 
 
 def _remember(client: Client, migration: Migration) -> None:
@@ -261,9 +263,9 @@ def _remember(client: Client, migration: Migration) -> None:
     _command(client, _REMEMBER, **values)
 
 
-def _rows(client: Client, query: str) -> list[tuple[Any, ...]]:
+def _rows(client: Client, query: str, **parameters: object) -> list[tuple[Any, ...]]:
     with translated("the schema cannot be read"):
-        return list(client.query(query).result_rows)
+        return list(client.query(query, parameters=parameters or None).result_rows)
 
 
 def _command(client: Client, statement: str, **parameters: object) -> None:

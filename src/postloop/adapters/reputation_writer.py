@@ -11,6 +11,7 @@ from clickhouse_connect.driver.client import Client
 from postloop.adapters.clickhouse import stored_settings, translated
 from postloop.adapters.migrations import layout_of
 from postloop.adapters.reputation_rows import CurrentRow, LogRow, row_names
+from postloop.adapters.row_inserts import RowInserts
 from postloop.settings import Settings
 
 _CURRENT_NAMES: Final = row_names(CurrentRow, "ip_pool", "ip_pool_kind")
@@ -28,10 +29,9 @@ class ReputationWriter:
     """
 
     def __init__(self, client: Client, settings: Settings) -> None:
-        self._client = client
         self._where = f"ClickHouse at {settings.clickhouse_url}"
         self._layout = layout_of(settings)
-        self._settings = stored_settings(cluster=self._layout.cluster)
+        self._inserts = RowInserts(client, stored_settings(cluster=self._layout.cluster))
 
     def write(self, changes: Sequence[LogRow], rows: Sequence[CurrentRow]) -> None:
         """Store changes, and then what is known now."""
@@ -46,9 +46,4 @@ class ReputationWriter:
             return
         values = attrgetter(*names)
         with translated(self._where):
-            self._client.insert(
-                self._layout.readable(table),
-                [values(row) for row in rows],
-                column_names=list(names),
-                settings=self._settings,
-            )
+            self._inserts.insert(self._layout.readable(table), names, [values(row) for row in rows])

@@ -27,6 +27,7 @@ from postloop.adapters.clickhouse import translated
 from postloop.adapters.dead_letter_store import insert_dead_letters
 from postloop.adapters.errors import UnavailableError
 from postloop.adapters.event_table import repeated
+from postloop.adapters.row_inserts import RowInserts
 from postloop.adapters.running_inserts import processes_table
 from postloop.domain.errors import PostloopError
 
@@ -144,6 +145,7 @@ class ClickHouseRunStore:
         self._processes = processes_table(cluster)
         self._on_cluster = f" ON CLUSTER '{cluster}'" if cluster else ""
         self._columns: list[str] = []
+        self._letters = RowInserts(client, {"async_insert": 0})
 
     def insert(
         self, rows: pa.Table, *, run_id: str, time_limit_s: float, ends_at_s: float = math.inf
@@ -347,7 +349,7 @@ class ClickHouseRunStore:
         """Store dead letters; repeats replace each other."""
         if letters:
             with translated("insert into dead_letters"):
-                insert_dead_letters(self._client, letters)
+                insert_dead_letters(self._letters, letters)
 
     def _event_columns(self) -> list[str]:
         if not self._columns:

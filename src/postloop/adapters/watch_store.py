@@ -11,6 +11,7 @@ from clickhouse_connect.driver.client import Client
 
 from postloop.adapters.clickhouse import rows_of, stored_settings, translated
 from postloop.adapters.migrations import layout_of
+from postloop.adapters.row_inserts import RowInserts
 from postloop.settings import Settings
 
 
@@ -43,19 +44,14 @@ class WatchStore:
         self._where = f"ClickHouse at {settings.clickhouse_url}"
         layout = layout_of(settings)
         self._table = layout.readable("delivery_watches")
-        self._settings = stored_settings(cluster=layout.cluster)
+        self._inserts = RowInserts(client, stored_settings(cluster=layout.cluster))
 
     def write(self, rows: Sequence[WatchRow]) -> None:
         """Return when the rows are stored."""
         if not rows:
             return
         with translated(self._where):
-            self._client.insert(
-                self._table,
-                [astuple(row) for row in rows],
-                column_names=list(_NAMES),
-                settings=self._settings,
-            )
+            self._inserts.insert(self._table, _NAMES, [astuple(row) for row in rows])
 
     def restore(self, partition: int, partitions: int) -> list[tuple[str, str]]:
         """Return (key, value) of everything that a partition owns."""

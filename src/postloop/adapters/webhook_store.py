@@ -14,6 +14,7 @@ from clickhouse_connect.driver.client import Client
 from postloop.adapters.clickhouse import stored_settings, translated
 from postloop.adapters.journal import Record, Refused, read_each, version_of
 from postloop.adapters.migration_render import Layout
+from postloop.adapters.row_inserts import RowInserts
 from postloop.contracts.webhook_attempt import (
     AttemptLogV1,
     AttemptV1,
@@ -43,9 +44,8 @@ class WebhookJournal:
     """
 
     def __init__(self, client: Client, *, prefix: str, cluster: str = "") -> None:
-        self._client = client
         self._layout = Layout(cluster=cluster)
-        self._settings = stored_settings(cluster=cluster)
+        self._inserts = RowInserts(client, stored_settings(cluster=cluster))
         self._endpoints = prefixed(WEBHOOK_ENDPOINT_TOPIC, prefix=prefix)
         self._attempts = prefixed(WEBHOOK_ATTEMPT_TOPIC, prefix=prefix)
 
@@ -81,9 +81,7 @@ class WebhookJournal:
         if not rows:
             return
         with translated(f"insert into {table}"):
-            self._client.insert(
-                self._layout.readable(table), rows, column_names=list(columns), settings=self._settings
-            )
+            self._inserts.insert(self._layout.readable(table), columns, rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

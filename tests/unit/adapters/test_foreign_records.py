@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -70,6 +71,9 @@ class Client:
     """Takes rows as ClickHouse does."""
 
     rows: dict[str, list[Any]] = field(default_factory=dict)
+
+    def create_insert_context(self, table: str, names: list[str]) -> Any:
+        return SimpleNamespace(column_types=[])
 
     def insert(self, table: str, rows: list[Any], **_: Any) -> None:
         self.rows.setdefault(table, []).extend(rows)
