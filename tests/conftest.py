@@ -9,10 +9,30 @@ from hypothesis import HealthCheck, settings
 
 pytest_plugins = ["tests.support.broker_fixtures"]
 
-# Long tests. Those of the first module start a whole stack each, and two that start at the same time on two cores take
-# half a minute; those of the second share nothing with each other and may run on several workers.
-_STACKS = "tests/integration/test_up.py"
-_ALONE = "tests/integration/test_exactness.py"
+# Those of the first module start a whole stack each, and two that start at a time on two cores take half a minute;
+# those of the second share nothing with each other and may run on several workers.
+_STACKS = "test_up.py"
+_ALONE = "test_exactness.py"
+# Modules that take longest as a whole come first, the longest first: else one worker runs at the end while the others
+# have nothing left, three minutes of it.
+_LONG = (
+    _STACKS,
+    _ALONE,
+    "test_blocklist.py",
+    "test_webhooks.py",
+    "test_bounce_verdicts.py",
+    "test_simulate_verify.py",
+    "test_reputation.py",
+    "test_reconcile.py",
+    "test_failing_starts.py",
+    "test_status_page.py",
+    "test_tls.py",
+    "test_migrations.py",
+    "api/test_outages.py",
+    "test_silence.py",
+    "test_deadletter.py",
+)
+_INTEGRATION = "tests/integration/"
 
 # No deadlines: a machine that is busy with something else is no fault of the rule under test.
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -33,8 +53,9 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the long tests first: at the end, one worker would run while the others have nothing left."""
-    items.sort(key=lambda item: [not item.nodeid.startswith(module) for module in (_STACKS, _ALONE)])
+    """Put the long modules first."""
+    order = {f"{_INTEGRATION}{module}": place for place, module in enumerate(_LONG)}
+    items.sort(key=lambda item: order.get(_module(item.nodeid), len(order)))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -44,7 +65,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
     class ByModule(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return nodeid if nodeid.startswith(_ALONE) else nodeid.partition("::")[0]
+            module = _module(nodeid)
+            return nodeid if module == f"{_INTEGRATION}{_ALONE}" else module
 
     config.option.loadscopereorder = False
     return ByModule(config, log)
+
+
+def _module(nodeid: str) -> str:
+    return nodeid.partition("::")[0]

@@ -28,7 +28,13 @@ from tests.support.ports import free_port
 from tests.support.processes import ChildProcess, python_module, wait_until
 
 Row = dict[str, Any]
-_EXACT = {"async_insert": 0, "deduplicate_blocks_in_dependent_materialized_views": 1}
+# As the recorder says them, see `adapters.run_store`.
+_EXACT = {
+    "async_insert": 0,
+    "deduplicate_blocks_in_dependent_materialized_views": 1,
+    "optimize_on_insert": 0,
+    "enable_analyzer": 0,
+}
 
 
 @cache
