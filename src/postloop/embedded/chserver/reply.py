@@ -14,6 +14,7 @@ from postloop.embedded.chserver.errors import REQUIRED_PASSWORD, TIMEOUT_EXCEEDE
 DISPLAY_NAME = "postloop embedded"
 _PIECE_BYTES = 1024 * 1024
 _TAG_LENGTH = 16
+_LETTERS = string.ascii_lowercase
 # One round of the event loop reads, one tells the protocol, one spare.
 _ROUNDS_TO_READ = 3
 _TYPES = (
@@ -81,15 +82,18 @@ def headers(
         # A line break in the id must not become a header of its own.
         "X-ClickHouse-Query-Id": "".join(c for c in query_id if c.isprintable()),
         "X-ClickHouse-Timezone": timezone,
-        "X-ClickHouse-Exception-Tag": "".join(
-            secrets.choice(string.ascii_lowercase) for _ in range(_TAG_LENGTH)
-        ),
+        "X-ClickHouse-Exception-Tag": _tag(),
     }
     if output_format is not None:
         found["X-ClickHouse-Format"] = output_format
     if encoding is not None:
         found["Content-Encoding"] = encoding
     return found
+
+
+def _tag() -> str:
+    """Return lower-case letters that no result can know."""
+    return "".join(_LETTERS[byte % len(_LETTERS)] for byte in secrets.token_bytes(_TAG_LENGTH))
 
 
 def failure(error: QueryError, *, version: str, found: dict[str, str]) -> web.Response:

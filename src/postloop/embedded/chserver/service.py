@@ -201,16 +201,15 @@ class Service:
         if blocks.is_short:
             ticket.is_done = True
             body = work.pack(blocks, squeeze)
-            outlet = self._whole(request, inquiry, plan, blocks.total, started_s=started_s)
-            await outlet.open(size=len(body))
-            await outlet.send(body)
-            return outlet.response
+            found = self._headers_of_whole(inquiry, plan, blocks.total, started_s=started_s)
+            return web.Response(body=body, headers=found)  # head and body in one piece
         if inquiry.wait_for_end or blocks.is_whole:
             gathering = self._in_thread(work.gather, blocks, squeeze)
             spool, total = await self._watched(request, inquiry, gathering, watched)
             ticket.is_done = True
             with spool:
-                outlet = self._whole(request, inquiry, plan, total, started_s=started_s)
+                found = self._headers_of_whole(inquiry, plan, total, started_s=started_s)
+                outlet = reply.Outlet(request, found, send_timeout_s=self._config.send_timeout_s)
                 await outlet.send_file(spool)
                 return outlet.response
         try:
@@ -220,15 +219,15 @@ class Service:
                 await self._in_thread(blocks.close)
             ticket.is_done = True
 
-    def _whole(
-        self, request: web.Request, inquiry: Inquiry, plan: work.Plan, total: Result, *, started_s: float
-    ) -> reply.Outlet:
+    def _headers_of_whole(
+        self, inquiry: Inquiry, plan: work.Plan, total: Result, *, started_s: float
+    ) -> dict[str, str]:
         has_rows = plan.statement.returns_rows or total.rows > 0
         found = self._headers(inquiry, plan.output_format if has_rows else None, inquiry.encoding)
         found["X-ClickHouse-Summary"] = reply.summary(
             total, written=False, elapsed_s=time.monotonic() - started_s
         )
-        return reply.Outlet(request, found, send_timeout_s=self._config.send_timeout_s)
+        return found
 
     async def _stream(
         self, request: web.Request, inquiry: Inquiry, plan: work.Plan, blocks: work.Blocks, squeeze: Encoder
