@@ -15,7 +15,7 @@ from postloop.adapters.migration_render import Layout, Migration, MigrationError
 from postloop.adapters.reader_roles import ACCOUNT_ROLE, ACCOUNT_VIEWS, role_statements
 from postloop.cli.main import app
 from postloop.settings import Settings
-from tests.support.database import Database, bare_database, event, migrated_database, server_url
+from tests.support.database import Database, bare_database, event, migrated_database, open_client, server_url
 from tests.support.processes import wait_until
 
 
@@ -120,7 +120,7 @@ def test_a_gap_is_refused() -> None:
 def test_retention_follows_the_settings_and_is_changed_only_where_it_differs() -> None:
     db = migrated_database()
     longer = Settings(clickhouse_database=db.name, minute_retention=timedelta(days=50))
-    assert migrations.ensure_retention(db.client, longer, dry_run=True) == [
+    assert migrations.plan(db.client, longer).retention == [
         "ALTER TABLE rollup_minute MODIFY TTL bucket + toIntervalSecond(4320000)"
     ]
     assert "toIntervalSecond(4320000)" not in definition(db, "rollup_minute")
@@ -193,6 +193,7 @@ def test_the_dry_run_prints_sql_that_makes_the_schema_and_runs_none_of_it(cli: C
     result = cli(db, "migrate", "--dry-run", "--json")
     assert result.exit_code == 0
     shown = json.loads(result.stdout)
+    assert shown["database"] == []
     assert tables(db) == set()
     for migration in shown["pending"]:
         for statement in migration["statements"]:
@@ -201,6 +202,21 @@ def test_the_dry_run_prints_sql_that_makes_the_schema_and_runs_none_of_it(cli: C
     assert len(shown["retention"]) == 7
     text = cli(db, "migrate", "--dry-run").stdout
     assert re.search(r"^-- 0001_events_and_rollups$", text, re.MULTILINE)
+
+
+def test_the_dry_run_of_a_database_that_is_missing_begins_with_it_and_makes_none(
+    cli: Callable[..., Any],
+) -> None:
+    db = bare_database()
+    db.client.command(f"DROP DATABASE {db.name}")
+    result = cli(db, "migrate", "--dry-run")
+    assert result.exit_code == 0
+    assert result.stdout.startswith(f"-- database\nCREATE DATABASE IF NOT EXISTS `{db.name}`;\n")
+    shown = json.loads(cli(db, "migrate", "--dry-run", "--json").stdout)
+    assert [one["migration"] for one in shown["pending"]] == [one.label for one in migrations.migrations()]
+    assert len(shown["retention"]) == 7
+    databases = open_client().query("SELECT name FROM system.databases").result_rows
+    assert (db.name,) not in [tuple(row) for row in databases]
 
 
 def test_the_command_says_what_it_did_and_makes_the_database(cli: Callable[..., Any]) -> None:

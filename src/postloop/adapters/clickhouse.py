@@ -50,9 +50,10 @@ URGENT: Final = {"priority": 1}
 """Somebody waits for the answer."""
 PATIENT: Final = {"priority": 2}
 """Nobody does: what is found is for later."""
+UNKNOWN_DATABASE: Final = "81"
 _REFUSALS: Final = {
     "516": " refused the user or the password (POSTLOOP_CLICKHOUSE_USER, POSTLOOP_CLICKHOUSE_PASSWORD)",
-    "81": " has no such database (POSTLOOP_CLICKHOUSE_DATABASE): `postloop migrate` makes it",
+    UNKNOWN_DATABASE: " has no such database (POSTLOOP_CLICKHOUSE_DATABASE): `postloop migrate` makes it",
 }
 _CONNECTION_FAILURES: Final = {
     "Connection refused": "nothing listens there (connection refused)",

@@ -76,6 +76,14 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Plan:
+    """What `apply` would run: the statements of each migration with its label, then those that set retention."""
+
+    migrations: list[tuple[str, list[str]]]
+    retention: list[str]
+
+
+@dataclass(frozen=True)
 class Progress:
     """One step of `apply`: what is being done, and how many of how many statements are behind."""
 
@@ -159,9 +167,55 @@ def applied(client: Client, settings: Settings) -> list[Applied]:
     return [Applied(*row) for row in _rows(client, _APPLIED)]
 
 
-def ensure_retention(client: Client, settings: Settings, *, dry_run: bool = False) -> list[str]:
+def ensure_retention(client: Client, settings: Settings) -> list[str]:
     """Make ClickHouse forget what is older than the settings say; return the statements needed for it."""
-    wanted = {
+    wanted = _retention(settings)
+    present = _definitions(client, wanted)
+    statements = [sql for table, sql in _unmet(wanted, present, settings) if table in present]
+    for statement in statements:
+        _command(client, statement)
+    return statements
+
+
+def plan(client: Client | None, settings: Settings) -> Plan:
+    """Return what `apply` would run; nothing is changed.
+
+    Args:
+        client: None where there is no such database yet.
+
+    Raises:
+        MigrationError: See `pending`.
+    """
+    layout, wanted = layout_of(settings), _retention(settings)
+    todo = list(migrations()) if client is None else pending(client, settings)
+    present = {} if client is None else _definitions(client, wanted)
+    return Plan(
+        migrations=[(migration.label, migration.statements(layout)) for migration in todo],
+        # Also of tables that are made first: what they keep is set like that of the others.
+        retention=[sql for _, sql in _unmet(wanted, present, settings)],
+    )
+
+
+def create_database(settings: Settings) -> str:
+    """Return the statement that makes the database."""
+    return f"CREATE DATABASE IF NOT EXISTS `{settings.clickhouse_database}`{layout_of(settings).on_cluster}"
+
+
+def _unmet(
+    wanted: Mapping[str, str], present: Mapping[str, str], settings: Settings
+) -> list[tuple[str, str]]:
+    """Return the tables that do not forget as is wanted, as far as there are any, each with what changes that."""
+    on_cluster = layout_of(settings).on_cluster
+    return [
+        (table, f"ALTER TABLE {table}{on_cluster} MODIFY TTL {ttl}")
+        for table, ttl in wanted.items()
+        if f"TTL {ttl}" not in present.get(table, "")
+    ]
+
+
+def _retention(settings: Settings) -> dict[str, str]:
+    """Return when rows of which table are forgotten."""
+    return {
         "events": _ttl("toDateTime(stored_at)", settings.raw_retention),
         "rollup_minute": _ttl("bucket", settings.minute_retention),
         "rollup_hour": _ttl("bucket", settings.hour_retention),
@@ -170,16 +224,6 @@ def ensure_retention(client: Client, settings: Settings, *, dry_run: bool = Fals
         "reconcile_queue": _ttl("toDateTime(queued_at)", settings.raw_retention),
         "webhook_attempts": _ttl("toDateTime(at)", settings.raw_retention),
     }
-    present = _definitions(client, wanted)
-    statements = [
-        f"ALTER TABLE {table}{layout_of(settings).on_cluster} MODIFY TTL {ttl}"
-        for table, ttl in wanted.items()
-        # A table that a later migration makes has nothing to keep yet; what will be done is told all the same.
-        if (dry_run or table in present) and f"TTL {ttl}" not in present.get(table, "")
-    ]
-    for statement in [] if dry_run else statements:
-        _command(client, statement)
-    return statements
 
 
 def views(client: Client) -> list[str]:

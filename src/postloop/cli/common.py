@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Final
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -103,17 +103,6 @@ def time_option(text: str, option: str) -> datetime:
     except (ValueError, OverflowError):  # the zone can carry it out of all years
         pass
     raise stop(f"{option} must be a time with a zone like 2026-01-02T00:00:00Z: {text!r}", Exit.USAGE)
-
-
-def open_input(file: str, stack: ExitStack) -> tuple[BinaryIO, int | None]:
-    """Return the stream of a file, or of standard input for -, and its size in bytes where it has one."""
-    if file == "-":
-        return sys.stdin.buffer, None
-    try:
-        stream = stack.enter_context(Path(file).open("rb"))  # noqa: SIM115 - the stack closes it
-        return stream, Path(file).stat().st_size
-    except OSError as error:
-        raise stop(f"cannot read {file}: {error.strerror}", Exit.USAGE) from None
 
 
 def byte_progress(stack: ExitStack, what: str, size: int | None) -> tuple[Callable[[int], None], Progress]:

@@ -22,7 +22,6 @@ from postloop.cli.common import (
     byte_progress,
     err,
     guarded,
-    open_input,
     out,
     print_json,
     settings_for,
@@ -39,6 +38,7 @@ from postloop.cli.import_reports import (
     SenderDomainOption,
     import_reports,
 )
+from postloop.cli.input_files import open_input
 from postloop.contracts.decode import Limits
 from postloop.contracts.field_errors import FieldError
 from postloop.contracts.handed_in import read_handed_in
@@ -60,7 +60,12 @@ class TypeName(StrEnum):
     UNSUBSCRIBE = "unsubscribe"
 
 
-File = Annotated[str, typer.Argument(metavar="FILE", help="A file, or a maildir; - reads standard input.")]
+File = Annotated[
+    str,
+    typer.Argument(
+        metavar="FILE", help="A file, also one that gzip compressed, or a maildir; - reads standard input."
+    ),
+]
 TypeOption = Annotated[
     TypeName | None,
     typer.Option("--type", help='The type of every line that does not say its own: "type".'),

@@ -20,7 +20,8 @@ from postloop.adapters.dead_letter_store import DeadLetterStore
 from postloop.adapters.errors import RefusedError, UnavailableError
 from postloop.adapters.event_producer import EventProducer
 from postloop.adapters.mailboxes import OnBytes, StoredMessage
-from postloop.cli.common import Exit, byte_progress, err, guarded, open_input, out, print_json, stop
+from postloop.cli.common import Exit, byte_progress, err, guarded, out, print_json, stop
+from postloop.cli.input_files import open_input
 from postloop.contracts.deadletter import DeadLetterV1, dead_letter_row
 from postloop.contracts.decode import Limits
 from postloop.contracts.report_events import (

@@ -10,7 +10,8 @@ from rich.markup import escape
 from rich.progress import Progress as Bar
 
 from postloop.adapters import migrations
-from postloop.adapters.clickhouse import connect, translated
+from postloop.adapters.clickhouse import UNKNOWN_DATABASE, connect, translated
+from postloop.adapters.errors import RefusedError
 from postloop.adapters.migration_render import MigrationError
 from postloop.adapters.migrations import Outcome, Progress
 from postloop.cli.common import AsJson, DataDir, Exit, err, guarded, print_json, settings_for, stop
@@ -36,26 +37,35 @@ def migrate(dry_run: DryRun = False, data_dir: DataDir = None, as_json: AsJson =
     with guarded():
         try:
             if dry_run:
-                _show(_client(settings, create=False), settings, as_json=as_json)
+                _show(settings, as_json=as_json)
             else:
                 _tell(_run(settings), as_json=as_json)
         except MigrationError as error:
             raise stop(str(error), Exit.REFUSED) from None
 
 
-def _client(settings: Settings, *, create: bool) -> Client:
+def _client(settings: Settings) -> Client:
     """Return a client, after making the database where it is missing and not ClickHouse's own default."""
-    if create and settings.clickhouse_database != "default":
+    if settings.clickhouse_database != "default":
         first = connect(settings.model_copy(update={"clickhouse_database": "default"}))
         with translated("the database cannot be created"):
-            on_cluster = migrations.layout_of(settings).on_cluster
-            first.command(f"CREATE DATABASE IF NOT EXISTS `{settings.clickhouse_database}`{on_cluster}")
+            first.command(migrations.create_database(settings))
             first.close()
     return connect(settings)
 
 
+def _client_of_present(settings: Settings) -> Client | None:
+    """Return a client, None where the database is missing."""
+    try:
+        return connect(settings)
+    except RefusedError as error:
+        if error.code == UNKNOWN_DATABASE:
+            return None
+        raise
+
+
 def _run(settings: Settings) -> Outcome:
-    client = _client(settings, create=True)
+    client = _client(settings)
     with Bar(console=err, transient=True) as bar:
         task = bar.add_task("migrate", total=None)
 
@@ -65,25 +75,25 @@ def _run(settings: Settings) -> Outcome:
         return migrations.apply(client, settings, on_progress=show)
 
 
-def _show(client: Client, settings: Settings, *, as_json: bool) -> None:
-    layout = migrations.layout_of(settings)
-    todo = [
-        (migration.label, migration.statements(layout)) for migration in migrations.pending(client, settings)
-    ]
-    retention = migrations.ensure_retention(client, settings, dry_run=True)
+def _show(settings: Settings, *, as_json: bool) -> None:
+    client = _client_of_present(settings)
+    plan = migrations.plan(client, settings)
+    database = [migrations.create_database(settings)] if client is None else []
     if as_json:
         print_json(
             {
-                "pending": [{"migration": label, "statements": sql} for label, sql in todo],
-                "retention": retention,
+                "database": database,
+                "pending": [{"migration": label, "statements": sql} for label, sql in plan.migrations],
+                "retention": plan.retention,
             }
         )
         return
-    for label, statements in [*todo, ("retention", retention)]:
+    steps = [("database", database), *plan.migrations, ("retention", plan.retention)]
+    for label, statements in steps:
         if statements:
             typer.echo(f"-- {label}")
             typer.echo("\n".join(f"{statement};\n" for statement in statements))
-    if not todo and not retention:
+    if not any(statements for _, statements in steps):
         err.print("nothing to do: the schema is up to date")
 
 

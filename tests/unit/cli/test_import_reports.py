@@ -1,5 +1,6 @@
 """`postloop import --format ...`: what it says, and how it ends."""
 
+import gzip
 import json
 import mailbox
 from collections.abc import Callable
@@ -118,6 +119,16 @@ def test_a_mailbox_and_a_maildir_of_the_same_mail_say_the_same(run: Run, tmp_pat
 def test_standard_input_is_read_for_a_dash(run: Run) -> None:
     done = run("-", "--format", "arf", "--account", "acme", "--check", input=sample("complaint"))
     assert (done.exit_code, done.stdout.count("complaint 1")) == (0, 1)
+
+
+@pytest.mark.parametrize("place", ["file", "standard input"])
+def test_what_gzip_compressed_is_read_as_what_it_holds(run: Run, tmp_path: Path, place: str) -> None:
+    packed = gzip.compress(sample("complaint"))
+    if place == "file":
+        done = run(write(tmp_path / "x", packed), "--format", "arf", "--account", "acme", "--check")
+    else:
+        done = run("-", "--format", "arf", "--account", "acme", "--check", input=packed)
+    assert (done.exit_code, done.stdout.count("complaint 1")) == (0, 1), done.output
 
 
 def test_without_an_account_the_events_go_to_one_that_says_so(run: Run, tmp_path: Path) -> None:
