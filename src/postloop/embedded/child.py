@@ -15,11 +15,14 @@ from typing import Final
 
 import psutil  # type: ignore[import-untyped]
 
+from postloop.embedded.forks import Nursery, NurseryError, Process
+from postloop.embedded.guarding import guarded_command
 from postloop.embedded.logfile import LogFile
 from postloop.embedded.priority import Priority
 
-LIFELINE: Final = Path(__file__).with_name("lifeline.py")
 _PROBE_PAUSE_S: Final = 0.05
+_MODULE: Final = (sys.executable, "-m")
+"""How a command begins that may be forked as well."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class ChildSpec:
             raises ends the stack.
         needs: Names of children that must be ready before this one is started.
         restart_with: Names of children after whose end this one is restarted too.
+        is_forked: Whether its command, `python -m MODULE ...`, is run by a process that has imported it already, where
+            there is one.
         stop_s: How long it may take to end after SIGTERM. Seconds.
         priority: How it shares processors with the others once everything is ready; None: as the supervisor does.
     """
@@ -47,15 +52,17 @@ class ChildSpec:
     ready_s: float = 60.0
     stop_s: float = 3.0
     priority: Priority | None = None
+    is_forked: bool = False
 
 
 class Child:
     """A process of the stack, in a session of its own: Ctrl-C in the terminal reaches the supervisor only."""
 
-    def __init__(self, spec: ChildSpec) -> None:
+    def __init__(self, spec: ChildSpec, nursery: Nursery | None = None) -> None:
         self.spec = spec
         self.log = LogFile(spec.log)
-        self._process: asyncio.subprocess.Process | None = None
+        self._nursery = nursery
+        self._process: Process | None = None
 
     @property
     def pid(self) -> int | None:
@@ -77,14 +84,24 @@ class Child:
     async def start(self) -> None:
         """Start the process; its output is appended to its log."""
         self.log.rotate_if_large()
-        command = [sys.executable, "-I", "-S", str(LIFELINE), str(os.getpid()), *self.spec.command]
-        with self.log.open_for_child() as log:
+        environment = {**os.environ, **self.spec.environment}
+        if self._nursery is not None and tuple(self.spec.command[:2]) == _MODULE and self.spec.is_forked:
+            module, *arguments = self.spec.command[2:]
+            try:
+                self._process = await self._nursery.fork(
+                    module, arguments, environment=environment, path=self.spec.log
+                )
+            except NurseryError:
+                pass  # its log tells why; the part starts all the same, and later
+            else:
+                return
+        with self.log.open_for_child() as output:
             self._process = await asyncio.create_subprocess_exec(
-                *command,
+                *guarded_command(self.spec.command),
                 stdin=asyncio.subprocess.PIPE,  # held open for the guard; see lifeline.py
-                stdout=log,
+                stdout=output,
                 stderr=asyncio.subprocess.STDOUT,
-                env={**os.environ, **self.spec.environment},
+                env=environment,
                 start_new_session=True,
             )
 

@@ -24,6 +24,7 @@ from postloop.embedded import memory_watch
 from postloop.embedded.addresses import HOST, Addresses, child_environment, embedded_settings, stack_settings
 from postloop.embedded.broker import KEEPS_NOTHING, broker_answers, broker_command
 from postloop.embedded.child import ChildSpec
+from postloop.embedded.forks import Nursery
 from postloop.embedded.front import Front
 from postloop.embedded.lag import records_waiting
 from postloop.embedded.memory_watch import Step
@@ -47,6 +48,16 @@ _STOP_S: Final = {
     CLICKHOUSE: 1.5,
     BROKER: 1.0,
 }
+# What the roles and the API import: all of it before any of them is started.
+_PRELOADED: Final = (
+    "postloop_streams.without_pandas:refuse_pandas",
+    "postloop_streams.worker",
+    *(f"postloop_streams.{role}.app" for role in ROLES),
+    "postloop.api.__main__",
+    "uvicorn.lifespan.on",
+    "uvicorn.loops.asyncio",
+    "uvicorn.protocols.http.httptools_impl",
+)
 _WATCH_EVERY_S: Final = 1.0
 _HURRY_S: Final = 0.2
 _PROBE_TIMEOUT_S: Final = 2.0
@@ -84,7 +95,8 @@ class Stack:
         self._step = Step.NOTHING
         self._large_since_s = time.monotonic()
         self._memory_note = ""
-        self._supervisor = Supervisor(self._specs(), on_change=self._on_change)
+        self._nursery = Nursery(_PRELOADED, path=plan.logs / "nursery.log") if Nursery.is_possible() else None
+        self._supervisor = Supervisor(self._specs(), on_change=self._on_change, nursery=self._nursery)
         self._front = Front(
             self._health,
             host=HOST,
@@ -103,6 +115,8 @@ class Stack:
         ensure_master_key(self._plan.directory)
         try:
             await self._front.server.start()
+            if self._nursery is not None:
+                await self._nursery.start()
             if await _first(self._supervisor.start(), stop):
                 self._announce()
                 await _first(self._watch(), stop)
@@ -148,6 +162,7 @@ class Stack:
             prepare=(lambda: self._tell_restored(name)) if name in RESTORED else None,
             needs=(BROKER, CLICKHOUSE),
             restart_with=(BROKER,),
+            is_forked=True,
             stop_s=_STOP_S[name],
             priority=LATER,
         )
@@ -162,6 +177,7 @@ class Stack:
             plan.logs / f"{API}.log",
             probe=lambda: answers(self._session, f"{addresses.http}/ready/{API}"),
             environment=self._environment(RECORDER),
+            is_forked=True,
             stop_s=_STOP_S[API],
             priority=FIRST,
         )
@@ -266,6 +282,8 @@ class Stack:
             await self._supervisor.retire(API)  # what it accepted is among what is waited for
             await self._drain(deadline_s)
         await self._supervisor.stop()
+        if self._nursery is not None:
+            await self._nursery.stop()
         await self._front.server.stop()
         await self._session.close()
         self._say({"event": "stopped"})

@@ -11,6 +11,7 @@ from typing import Final
 from postloop.adapters.errors import UnavailableError
 from postloop.domain.errors import PostloopError
 from postloop.embedded.child import Child, ChildSpec
+from postloop.embedded.forks import Nursery
 from postloop.embedded.priority import prioritize, take_back
 
 FIRST_PAUSE_S: Final = 0.2
@@ -54,10 +55,17 @@ class Supervisor:
     Args:
         specs: In the order of start; `needs` and `restart_with` name earlier ones.
         on_change: Told about every change, in the order in which they happen.
+        nursery: Forks those that are to be forked, while it runs; the caller starts and stops it.
     """
 
-    def __init__(self, specs: Sequence[ChildSpec], *, on_change: Callable[[Change], None]) -> None:
-        self.children = {spec.name: Child(spec) for spec in specs}
+    def __init__(
+        self,
+        specs: Sequence[ChildSpec],
+        *,
+        on_change: Callable[[Change], None],
+        nursery: Nursery | None = None,
+    ) -> None:
+        self.children = {spec.name: Child(spec, nursery) for spec in specs}
         self._ready = {spec.name: asyncio.Event() for spec in specs}
         self._on_change = on_change
         self._keepers: dict[str, asyncio.Task[None]] = {}

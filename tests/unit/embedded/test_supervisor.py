@@ -289,7 +289,7 @@ raise SystemExit(lifeline.guard({command!r}))
 
 
 def test_where_the_kernel_does_not_tell_a_guard_ends_the_child_at_the_end_of_its_input() -> None:
-    from postloop.embedded.child import LIFELINE
+    from postloop.embedded.guarding import LIFELINE
 
     command = [sys.executable, "-c", "print('up', flush=True); import signal; signal.pause()"]
     guard = subprocess.Popen(

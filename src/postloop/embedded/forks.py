@@ -1,0 +1,181 @@
+"""Processes forked by the nursery, as the supervisor sees them."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, Protocol
+
+from postloop.embedded.guarding import guarded_command
+from postloop.embedded.logfile import LogFile
+
+# It must first have imported everything, on a machine that starts other things too.
+_FORK_S: Final = 60.0
+_END_S: Final = 1.0
+# A library of numpy starts threads when it is imported, and what was forked beside threads may wait for them for ever.
+_ENVIRONMENT: Final = {"OPENBLAS_NUM_THREADS": "1"}
+
+
+class Process(Protocol):
+    """What the supervisor uses of a process."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    async def wait(self) -> int: ...
+
+    def send_signal(self, signal: int) -> None: ...
+
+
+class NurseryError(Exception):
+    """Nothing can be forked."""
+
+
+class Fork:
+    """A process that the nursery forked."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+    @property
+    def returncode(self) -> int | None:
+        """The exit code, negative for a signal; None while it runs."""
+        return self._ended.result() if self._ended.done() else None
+
+    async def wait(self) -> int:
+        """Return the exit code when it has ended."""
+        return await asyncio.shield(self._ended)
+
+    def send_signal(self, signal: int) -> None:
+        """Send a signal."""
+        os.kill(self.pid, signal)
+
+    def end(self, code: int) -> None:
+        """Note that it has ended."""
+        if not self._ended.done():
+            self._ended.set_result(code)
+
+
+class Nursery:
+    """Runs the nursery: started once, beside whatever else starts, and never again after it ended.
+
+    Args:
+        preload: What it imports and calls, see `postloop.embedded.nursery`.
+        path: Its log.
+    """
+
+    def __init__(self, preload: Sequence[str], *, path: Path) -> None:
+        self._preload = preload
+        self._log = LogFile(path)
+        self._numbers = itertools.count(1)
+        self._asked: dict[int, asyncio.Future[int]] = {}
+        self._forks: dict[int, Fork] = {}
+        self._early: dict[int, int] = {}
+        self._process: asyncio.subprocess.Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+
+    @staticmethod
+    def is_possible() -> bool:
+        """Whether this system ends children with their parents; elsewhere a part needs a guard of its own."""
+        return sys.platform == "linux"
+
+    async def start(self) -> None:
+        """Start it; what it is asked for from now on waits until it has imported everything."""
+        self._log.rotate_if_large()
+        command = [sys.executable, "-m", "postloop.embedded.nursery", *self._preload]
+        with self._log.open_for_child() as errors:
+            self._process = await asyncio.create_subprocess_exec(
+                *guarded_command(command),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=errors,
+                env={**os.environ, **_ENVIRONMENT},
+                start_new_session=True,
+            )
+        self._reader = asyncio.create_task(self._read())
+
+    async def fork(
+        self, module: str, arguments: Sequence[str], *, environment: Mapping[str, str], path: Path
+    ) -> Fork:
+        """Return a new process that runs `python -m module arguments` and writes to the end of the log at `path`.
+
+        Raises:
+            NurseryError: It ended, or does not answer.
+        """
+        if (
+            self._process is None
+            or self._process.stdin is None
+            or self._reader is None
+            or self._reader.done()
+        ):
+            raise NurseryError(f"the nursery does not run: {self._log.last_line()}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        number = next(self._numbers)
+        asked = self._asked[number] = asyncio.get_running_loop().create_future()
+        wanted = {
+            "id": number,
+            "module": module,
+            "arguments": list(arguments),
+            "environment": dict(environment),
+            "log": str(path),
+        }
+        try:
+            self._process.stdin.write(json.dumps(wanted).encode() + b"\n")
+            await self._process.stdin.drain()
+            pid = await asyncio.wait_for(asked, _FORK_S)
+        except (OSError, TimeoutError) as error:
+            raise NurseryError(f"the nursery does not answer: {error}") from error
+        finally:
+            del self._asked[number]
+        fork = self._forks[pid] = Fork(pid)
+        if pid in self._early:
+            self._tell(pid, self._early.pop(pid))
+        return fork
+
+    async def stop(self) -> None:
+        """End it, after all that it forked."""
+        if self._process is None:
+            return
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+        try:
+            await asyncio.wait_for(self._process.wait(), _END_S)
+        except TimeoutError:
+            with suppress(ProcessLookupError):
+                self._process.kill()
+            await self._process.wait()
+        if self._reader is not None:
+            await self._reader
+
+    async def _read(self) -> None:
+        assert self._process is not None and self._process.stdout is not None
+        while line := await self._process.stdout.readline():
+            told = json.loads(line)
+            if "id" in told:
+                if (asked := self._asked.get(told["id"])) is not None and not asked.done():
+                    asked.set_result(told["pid"])
+            else:
+                self._tell(told["pid"], told["code"])
+        for fork in self._forks.values():
+            fork.end(-signal.SIGKILL)  # the kernel ended them
+        for asked in self._asked.values():
+            if not asked.done():
+                asked.set_exception(OSError("it ended"))
+
+    def _tell(self, pid: int, code: int) -> None:
+        fork = self._forks.pop(pid, None)
+        if fork is None:
+            self._early[pid] = code  # before the one that asked for it has heard of it
+        else:
+            fork.end(code)
