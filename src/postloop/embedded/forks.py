@@ -163,8 +163,7 @@ class Nursery:
         while line := await self._process.stdout.readline():
             told = json.loads(line)
             if "id" in told:
-                if (asked := self._asked.get(told["id"])) is not None and not asked.done():
-                    asked.set_result(told["pid"])
+                self._answer(told["id"], told["pid"])
             else:
                 self._tell(told["pid"], told["code"])
         for fork in self._forks.values():
@@ -172,6 +171,14 @@ class Nursery:
         for asked in self._asked.values():
             if not asked.done():
                 asked.set_exception(OSError("it ended"))
+
+    def _answer(self, number: int, pid: int) -> None:
+        asked = self._asked.get(number)
+        if asked is not None and not asked.done():
+            asked.set_result(pid)
+        else:  # whoever asked has given up, and may have started the part in another way
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     def _tell(self, pid: int, code: int) -> None:
         fork = self._forks.pop(pid, None)

@@ -87,6 +87,19 @@ async def test_it_goes_by_the_name_of_its_command(run: Run) -> None:
     assert await fork.wait() == -signal.SIGKILL
 
 
+async def test_what_nobody_waits_for_any_more_does_not_run(
+    nursery: Nursery, run: Run, tmp_path: Path
+) -> None:
+    asking = asyncio.create_task(run("wait"))
+    await asyncio.sleep(0)  # the request is on its way
+    asking.cancel()
+    first = await run("exit", "0")
+    assert await first.wait() == 0
+    parent = psutil.Process(os.getpid()).children()
+    (forking,) = [one for one in parent if "nursery" in " ".join(one.cmdline())]
+    await becomes(lambda: not forking.children())
+
+
 async def test_with_the_nursery_all_that_it_forked_ends_and_nothing_is_forked_any_more(
     nursery: Nursery, run: Run
 ) -> None:
