@@ -79,9 +79,8 @@ class Nursery:
         self._preload = preload
         self._log = LogFile(path)
         self._numbers = itertools.count(1)
-        self._asked: dict[int, asyncio.Future[int]] = {}
+        self._asked: dict[int, asyncio.Future[Fork]] = {}
         self._forks: dict[int, Fork] = {}
-        self._early: dict[int, int] = {}
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
 
@@ -133,15 +132,11 @@ class Nursery:
         try:
             self._process.stdin.write(json.dumps(wanted).encode() + b"\n")
             await self._process.stdin.drain()
-            pid = await asyncio.wait_for(asked, _FORK_S)
+            return await asyncio.wait_for(asked, _FORK_S)
         except (OSError, TimeoutError) as error:
             raise NurseryError(f"the nursery does not answer: {error}") from error
         finally:
             del self._asked[number]
-        fork = self._forks[pid] = Fork(pid)
-        if pid in self._early:
-            self._tell(pid, self._early.pop(pid))
-        return fork
 
     async def stop(self) -> None:
         """End it, after all that it forked."""
@@ -165,7 +160,7 @@ class Nursery:
             if "id" in told:
                 self._answer(told["id"], told["pid"])
             else:
-                self._tell(told["pid"], told["code"])
+                self._forks.pop(told["pid"]).end(told["code"])
         for fork in self._forks.values():
             fork.end(-signal.SIGKILL)  # the kernel ended them
         for asked in self._asked.values():
@@ -173,16 +168,10 @@ class Nursery:
                 asked.set_exception(OSError("it ended"))
 
     def _answer(self, number: int, pid: int) -> None:
+        fork = self._forks[pid] = Fork(pid)
         asked = self._asked.get(number)
         if asked is not None and not asked.done():
-            asked.set_result(pid)
+            asked.set_result(fork)
         else:  # whoever asked has given up, and may have started the part in another way
             with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-
-    def _tell(self, pid: int, code: int) -> None:
-        fork = self._forks.pop(pid, None)
-        if fork is None:
-            self._early[pid] = code  # before the one that asked for it has heard of it
-        else:
-            fork.end(code)
+                fork.send_signal(signal.SIGKILL)

@@ -33,6 +33,8 @@ _READ_BYTES: Final = 65_536
 
 def main(arguments: Sequence[str]) -> int:
     """Import what the arguments name, then fork until standard input ends; a fork does not return."""
+    answers = os.dup(1)
+    os.dup2(2, 1)  # what an import prints is no answer
     # The first call finds where the name of a process stands, which it cannot once the environment was changed.
     _rename("postloop.embedded.nursery")
     gc.disable()
@@ -41,13 +43,14 @@ def main(arguments: Sequence[str]) -> int:
         if ":" in name:
             found()
     gc.freeze()  # else each child would write to, and so copy, what the collector looks at
-    return _Nursery().serve()
+    return _Nursery(answers).serve()
 
 
 class _Nursery:
     """Forks, and tells what became of whom."""
 
-    def __init__(self) -> None:
+    def __init__(self, answers: int) -> None:
+        self._answers = answers
         self._woken, self._waker = os.pipe()
         os.set_blocking(self._waker, False)
         os.set_blocking(self._woken, False)
@@ -75,10 +78,10 @@ class _Nursery:
     def _fork(self, wanted: dict[str, Any]) -> None:
         parent, pid = os.getpid(), os.fork()
         if pid == 0:
-            os.close(self._woken)
-            os.close(self._waker)
+            for descriptor in (self._woken, self._waker, self._answers):
+                os.close(descriptor)
             _become(wanted, parent)
-        _say({"id": wanted["id"], "pid": pid})
+        self._say({"id": wanted["id"], "pid": pid})
 
     def _tell_ended(self) -> None:
         while True:
@@ -88,11 +91,10 @@ class _Nursery:
                 return
             if pid == 0:
                 return
-            _say({"pid": pid, "code": os.waitstatus_to_exitcode(status)})
+            self._say({"pid": pid, "code": os.waitstatus_to_exitcode(status)})
 
-
-def _say(document: dict[str, int]) -> None:
-    os.write(1, json.dumps(document).encode() + b"\n")
+    def _say(self, document: dict[str, int]) -> None:
+        os.write(self._answers, json.dumps(document).encode() + b"\n")
 
 
 def _become(wanted: dict[str, Any], parent: int) -> NoReturn:
