@@ -24,7 +24,8 @@ PROGRAM = "tests.support.forked_program"
 
 @pytest.fixture
 async def nursery(tmp_path: Path) -> AsyncIterator[Nursery]:
-    started = Nursery(["json", "tests.support.ports:free_port"], path=tmp_path / "logs" / "nursery.log")
+    # `this` prints when it is imported.
+    started = Nursery(["this", "tests.support.ports:free_port"], path=tmp_path / "logs" / "nursery.log")
     await started.start()
     yield started
     await started.stop()
