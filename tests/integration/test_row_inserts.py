@@ -8,7 +8,7 @@ from unittest.mock import patch
 import pytest
 
 from postloop.adapters.clickhouse import translated
-from postloop.adapters.errors import UnfitError
+from postloop.adapters.errors import RefusedError, UnfitError
 from postloop.adapters.row_inserts import RowInserts
 from tests.support.database import Database, bare_database
 
@@ -35,12 +35,24 @@ def test_the_server_is_asked_once_for_the_types_of_columns(db: Database) -> None
     assert stored(db) == [("a", 1), ("b", 2), ("c", 3), ("d", 4), ("e", 0)]
 
 
-def test_types_that_a_migration_changed_are_asked_for_after_the_first_failure(db: Database) -> None:
+def test_types_that_a_migration_changed_are_asked_for_when_a_value_does_not_fit(db: Database) -> None:
     inserts = RowInserts(db.client, {"async_insert": 0})
     inserts.insert("t", ("name", "size"), [["a", 1]])
     db.client.command("ALTER TABLE t MODIFY COLUMN size UInt32")
     inserts.insert("t", ("name", "size"), [["b", 2]])  # the server makes one of the other
-    with pytest.raises(UnfitError), translated("insert into t"):
-        inserts.insert("t", ("name", "size"), [["c", 100_000]])
     inserts.insert("t", ("name", "size"), [["c", 100_000]])
     assert stored(db) == [("a", 1), ("b", 2), ("c", 100_000)]
+    with pytest.raises(UnfitError), translated("insert into t"):
+        inserts.insert("t", ("name", "size"), [["d", 2**32]])
+
+
+def test_types_of_a_table_that_was_made_anew_are_asked_for_after_the_first_failure(db: Database) -> None:
+    inserts = RowInserts(db.client, {"async_insert": 0})
+    inserts.insert("t", ("name", "size"), [["a", 1]])
+    db.client.command("DROP TABLE t")
+    for _ in range(2):
+        with pytest.raises(RefusedError), translated("insert into t"):
+            inserts.insert("t", ("name", "size"), [["a", 1]])
+    db.client.command("CREATE TABLE t (name UInt8, size String) ENGINE = MergeTree ORDER BY name")
+    inserts.insert("t", ("name", "size"), [[1, "a"]])
+    assert stored(db) == [(1, "a")]

@@ -38,7 +38,7 @@ from postloop.cli.import_reports import (
     SenderDomainOption,
     import_reports,
 )
-from postloop.cli.input_files import open_input
+from postloop.cli.input_files import open_input, up_to_damage
 from postloop.contracts.decode import Limits
 from postloop.contracts.field_errors import FieldError
 from postloop.contracts.handed_in import read_handed_in
@@ -185,16 +185,19 @@ def _import_lines(
         send = (lambda _: None) if check else _sender(settings, stack)
         summary = Summary()
         advance, progress = byte_progress(stack, "checking" if check else "sending", size)
-        for line in read_lines(
+        lines = read_lines(
             stream, event_type=event_type, now=datetime.now(UTC), limits=limits, on_bytes=advance
-        ):
-            summary.add(line)
-            if line.problems and not as_json:
-                _show(line, progress)
-            elif not line.problems:
-                send(line)
+        )
+        with up_to_damage() as damage:
+            for line in lines:
+                summary.add(line)
+                if line.problems and not as_json:
+                    _show(line, progress)
+                elif not line.problems:
+                    send(line)
         send(None)
     _report(summary, check=check, as_json=as_json)
+    damage.tell()
     return not summary.invalid_lines
 
 

@@ -21,7 +21,7 @@ from postloop.adapters.errors import RefusedError, UnavailableError
 from postloop.adapters.event_producer import EventProducer
 from postloop.adapters.mailboxes import OnBytes, StoredMessage
 from postloop.cli.common import Exit, byte_progress, err, guarded, out, print_json, stop
-from postloop.cli.input_files import open_input
+from postloop.cli.input_files import open_input, up_to_damage
 from postloop.contracts.deadletter import DeadLetterV1, dead_letter_row
 from postloop.contracts.decode import Limits
 from postloop.contracts.report_events import (
@@ -133,17 +133,19 @@ def import_reports(
         messages = _open_messages(file, form, stack)
         advance, progress = byte_progress(stack, "checking" if check else "sending", messages.size)
         sender = None if check else _Sender(settings, stack)
-        for message in messages.read(advance):
-            decoded = _decoded(message, form, attribution, settings)
-            problems = _problems(message, decoded)
-            summary.add(decoded, problems)
-            if not as_json:
-                _show(problems, progress)
-            if sender is not None:
-                sender.send(message.raw, decoded, source=form)
+        with up_to_damage() as damage:
+            for message in messages.read(advance):
+                decoded = _decoded(message, form, attribution, settings)
+                problems = _problems(message, decoded)
+                summary.add(decoded, problems)
+                if not as_json:
+                    _show(problems, progress)
+                if sender is not None:
+                    sender.send(message.raw, decoded, source=form)
         if sender is not None:
             sender.finish()
     _report(summary, sender, as_json=as_json)
+    damage.tell()
     return not summary.problem_count
 
 

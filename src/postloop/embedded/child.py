@@ -15,7 +15,7 @@ from typing import Final
 
 import psutil  # type: ignore[import-untyped]
 
-from postloop.embedded.forks import Nursery, NurseryError, Process
+from postloop.embedded.forks import Fork, Nursery, NurseryError, Process
 from postloop.embedded.guarding import guarded_command
 from postloop.embedded.logfile import LogFile
 from postloop.embedded.priority import Priority
@@ -126,6 +126,8 @@ class Child:
         code = None if self._process is None else self._process.returncode
         if code is None:
             return "still running"
+        if isinstance(self._process, Fork) and self._process.reason:
+            return self._process.reason
         how = f"killed by {_signal_name(-code)}" if code < 0 else f"exit code {code}"
         last = self.log.last_line()
         return f"{how}: {last}" if last and code != -signal.SIGKILL else how

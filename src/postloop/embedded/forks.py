@@ -11,7 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from postloop.embedded.guarding import guarded_command
 from postloop.embedded.logfile import LogFile
@@ -19,8 +19,9 @@ from postloop.embedded.logfile import LogFile
 # It must first have imported everything, on a machine that starts other things too.
 _FORK_S: Final = 60.0
 _END_S: Final = 1.0
-# A library of numpy starts threads when it is imported, and what was forked beside threads may wait for them for ever.
-_ENVIRONMENT: Final = {"OPENBLAS_NUM_THREADS": "1"}
+# Libraries of numpy and Arrow start threads when they are imported, and what was forked beside threads may wait for
+# them for ever.
+_ENVIRONMENT: Final = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
 
 
 class Process(Protocol):
@@ -46,6 +47,8 @@ class Fork:
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
+        self.reason = ""
+        """Why it ended, where its code does not tell."""
         self._ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     @property
@@ -61,9 +64,10 @@ class Fork:
         """Send a signal."""
         os.kill(self.pid, signal)
 
-    def end(self, code: int) -> None:
+    def end(self, code: int, reason: str = "") -> None:
         """Note that it has ended."""
         if not self._ended.done():
+            self.reason = reason
             self._ended.set_result(code)
 
 
@@ -81,6 +85,7 @@ class Nursery:
         self._numbers = itertools.count(1)
         self._asked: dict[int, asyncio.Future[Fork]] = {}
         self._forks: dict[int, Fork] = {}
+        self._hangs = False
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
 
@@ -104,6 +109,10 @@ class Nursery:
             )
         self._reader = asyncio.create_task(self._read())
 
+    @property
+    def _can_fork(self) -> bool:
+        return self._reader is not None and not self._reader.done() and not self._hangs
+
     async def fork(
         self, module: str, arguments: Sequence[str], *, environment: Mapping[str, str], path: Path
     ) -> Fork:
@@ -112,16 +121,12 @@ class Nursery:
         Raises:
             NurseryError: It ended, or does not answer.
         """
-        if (
-            self._process is None
-            or self._process.stdin is None
-            or self._reader is None
-            or self._reader.done()
-        ):
+        if self._process is None or self._process.stdin is None or not self._can_fork:
             raise NurseryError(f"the nursery does not run: {self._log.last_line()}")
         path.parent.mkdir(parents=True, exist_ok=True)
         number = next(self._numbers)
-        asked = self._asked[number] = asyncio.get_running_loop().create_future()
+        asked: asyncio.Future[Fork] = asyncio.get_running_loop().create_future()
+        self._asked[number] = asked
         wanted = {
             "id": number,
             "module": module,
@@ -129,14 +134,24 @@ class Nursery:
             "environment": dict(environment),
             "log": str(path),
         }
+        is_taken = False
         try:
-            self._process.stdin.write(json.dumps(wanted).encode() + b"\n")
-            await self._process.stdin.drain()
-            return await asyncio.wait_for(asked, _FORK_S)
-        except (OSError, TimeoutError) as error:
-            raise NurseryError(f"the nursery does not answer: {error}") from error
+            async with asyncio.timeout(_FORK_S):
+                self._process.stdin.write(json.dumps(wanted).encode() + b"\n")
+                await self._process.stdin.drain()
+                fork = await asked
+                is_taken = True
+                return fork
+        except TimeoutError as error:
+            self._hangs = True  # it is not asked again: each part would wait for it
+            raise NurseryError("the nursery does not answer") from error
+        except OSError as error:
+            raise NurseryError(f"the nursery cannot fork: {error}") from error
         finally:
             del self._asked[number]
+            # Whoever asked has given up, in the moment in which it was answered.
+            if not is_taken:
+                _forget(asked)
 
     async def stop(self) -> None:
         """End it, after all that it forked."""
@@ -151,27 +166,46 @@ class Nursery:
                 self._process.kill()
             await self._process.wait()
         if self._reader is not None:
-            await self._reader
+            await asyncio.gather(self._reader, return_exceptions=True)
 
     async def _read(self) -> None:
         assert self._process is not None and self._process.stdout is not None
-        while line := await self._process.stdout.readline():
-            told = json.loads(line)
-            if "id" in told:
-                self._answer(told["id"], told["pid"])
-            else:
-                self._forks.pop(told["pid"]).end(told["code"])
-        for fork in self._forks.values():
-            fork.end(-signal.SIGKILL)  # the kernel ended them
-        for asked in self._asked.values():
-            if not asked.done():
-                asked.set_exception(OSError("it ended"))
+        try:
+            while line := await self._process.stdout.readline():
+                told = json.loads(line)
+                if "id" in told:
+                    self._answer(told)
+                elif (fork := self._forks.pop(told["pid"], None)) is not None:
+                    fork.end(told["code"])
+        finally:
+            for fork in self._forks.values():  # the kernel ended them
+                fork.end(
+                    -signal.SIGKILL, f"ended with the process it was forked from (log: {self._log.path})"
+                )
+            for asked in self._asked.values():
+                if not asked.done():
+                    asked.set_exception(OSError("it ended"))
 
-    def _answer(self, number: int, pid: int) -> None:
-        fork = self._forks[pid] = Fork(pid)
-        asked = self._asked.get(number)
-        if asked is not None and not asked.done():
+    def _answer(self, told: Mapping[str, Any]) -> None:
+        asked = self._asked.get(told["id"])
+        is_awaited = asked is not None and not asked.done()
+        if "error" in told:
+            if asked is not None and is_awaited:
+                asked.set_exception(OSError(told["error"]))
+            return
+        fork = self._forks[told["pid"]] = Fork(told["pid"])
+        if asked is not None and is_awaited:
             asked.set_result(fork)
-        else:  # whoever asked has given up, and may have started the part in another way
-            with suppress(ProcessLookupError):
-                fork.send_signal(signal.SIGKILL)
+        else:
+            _kill(fork)
+
+
+def _forget(asked: asyncio.Future[Fork]) -> None:
+    """End what was forked for somebody who has given up, and may have started the part in another way."""
+    if asked.done() and not asked.cancelled() and asked.exception() is None:
+        _kill(asked.result())
+
+
+def _kill(fork: Fork) -> None:
+    with suppress(ProcessLookupError):
+        fork.send_signal(signal.SIGKILL)

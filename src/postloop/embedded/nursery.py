@@ -6,9 +6,11 @@ gets ready; a part that ended is back without it.
 Started as `python -m postloop.embedded.nursery MODULE[:FUNCTION] ...`: the modules are imported and the functions
 called in this order. Then each line of standard input asks for a process: {"id", "module", "arguments", "environment",
 "log"} becomes `python -m module arguments` in exactly this environment, with its output at the end of the log. Told on
-standard output, a line each: {"id", "pid"} and, when it has ended, {"pid", "code"}, where the code of a signal is
-negative. At the end of standard input this process ends, and on Linux, the only system it is for, the kernel ends its
-children with it.
+standard output, a line each: {"id", "pid"}, or {"id", "error"} where there was no process to be had, and, when one has
+ended, {"pid", "code"}, where the code of a signal is negative.
+
+At the end of standard input this process ends, and on Linux, the only system it is for, the kernel ends its children
+with it.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import runpy
 import select
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pkgutil import resolve_name
 from typing import Any, Final, NoReturn
 
@@ -29,10 +31,14 @@ from setproctitle import setproctitle, setthreadtitle
 
 _PR_SET_PDEATHSIG: Final = 1
 _READ_BYTES: Final = 65_536
+# They are for the supervisor, or for all processes of a machine that goes down: with the nursery its children would end
+# at once, in the middle of what they are told to end in order.
+_NOT_FOR_US: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def main(arguments: Sequence[str]) -> int:
     """Import what the arguments name, then fork until standard input ends; a fork does not return."""
+    inherited = {number: signal.signal(number, signal.SIG_IGN) for number in _NOT_FOR_US}
     answers = os.dup(1)
     os.dup2(2, 1)  # what an import prints is no answer
     # The first call finds where the name of a process stands, which it cannot once the environment was changed.
@@ -42,22 +48,22 @@ def main(arguments: Sequence[str]) -> int:
         found = resolve_name(name)
         if ":" in name:
             found()
+    sys.stdout.flush()  # else each child would write it too
     gc.freeze()  # else each child would write to, and so copy, what the collector looks at
-    return _Nursery(answers).serve()
+    return _Nursery(answers, inherited).serve()
 
 
 class _Nursery:
     """Forks, and tells what became of whom."""
 
-    def __init__(self, answers: int) -> None:
+    def __init__(self, answers: int, inherited: Mapping[signal.Signals, Any]) -> None:
         self._answers = answers
+        self._inherited = inherited
         self._woken, self._waker = os.pipe()
         os.set_blocking(self._waker, False)
         os.set_blocking(self._woken, False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._waker, warn_on_full_buffer=False)
-        # Ctrl-C is for the supervisor, which then says who is to end.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def serve(self) -> int:
         """Answer requests until there are no more."""
@@ -76,10 +82,23 @@ class _Nursery:
                     self._fork(json.loads(line))
 
     def _fork(self, wanted: dict[str, Any]) -> None:
-        parent, pid = os.getpid(), os.fork()
+        parent = os.getpid()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _NOT_FOR_US)
+        try:
+            pid = os.fork()
+        except OSError as error:  # too many processes, or no memory: that one alone is not to be had
+            self._say({"id": wanted["id"], "error": str(error)})
+            return
+        finally:
+            # A child unblocks them once it no longer ignores them.
+            if os.getpid() == parent:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
         if pid == 0:
             for descriptor in (self._woken, self._waker, self._answers):
                 os.close(descriptor)
+            for number, handler in self._inherited.items():
+                signal.signal(number, handler)
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
             _become(wanted, parent)
         self._say({"id": wanted["id"], "pid": pid})
 
@@ -93,14 +112,13 @@ class _Nursery:
                 return
             self._say({"pid": pid, "code": os.waitstatus_to_exitcode(status)})
 
-    def _say(self, document: dict[str, int]) -> None:
+    def _say(self, document: dict[str, int | str]) -> None:
         os.write(self._answers, json.dumps(document).encode() + b"\n")
 
 
 def _become(wanted: dict[str, Any], parent: int) -> NoReturn:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.setsid()
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it ended before the kernel was asked

@@ -49,11 +49,12 @@ _STOP_S: Final = {
     BROKER: 1.0,
 }
 # What the roles and the API import: all of it before any of them is started.
-_PRELOADED: Final = (
+PRELOADED: Final = (
     "postloop_streams.without_pandas:refuse_pandas",
     "postloop_streams.worker",
     *(f"postloop_streams.{role}.app" for role in ROLES),
-    "postloop.api.__main__",
+    "postloop.api.application",
+    "uvicorn",
     "uvicorn.lifespan.on",
     "uvicorn.loops.asyncio",
     "uvicorn.protocols.http.httptools_impl",
@@ -95,7 +96,7 @@ class Stack:
         self._step = Step.NOTHING
         self._large_since_s = time.monotonic()
         self._memory_note = ""
-        self._nursery = Nursery(_PRELOADED, path=plan.logs / "nursery.log") if Nursery.is_possible() else None
+        self._nursery = Nursery(PRELOADED, path=plan.logs / "nursery.log") if Nursery.is_possible() else None
         self._supervisor = Supervisor(self._specs(), on_change=self._on_change, nursery=self._nursery)
         self._front = Front(
             self._health,

@@ -131,6 +131,16 @@ def test_what_gzip_compressed_is_read_as_what_it_holds(run: Run, tmp_path: Path,
     assert (done.exit_code, done.stdout.count("complaint 1")) == (0, 1), done.output
 
 
+def test_what_stands_before_damage_is_reported_before_the_damage_is(run: Run, tmp_path: Path) -> None:
+    line = b'{"type": "send", "event_id": "e", "account_id": "a"}\n'
+    packed = gzip.compress(line * 1_000)
+    done = run(write(tmp_path / "x.jsonl.gz", packed[:-20]), "--check", "--json")
+    assert done.exit_code == 2
+    assert json.loads(done.stdout)["lines"] > 0
+    assert "x.jsonl.gz is damaged" in done.stderr
+    assert done.stderr.count("error:") == 1
+
+
 def test_without_an_account_the_events_go_to_one_that_says_so(run: Run, tmp_path: Path) -> None:
     done = run(write(tmp_path / "x", sample("postfix-failed")), "--format", "dsn", "--check", "--json")
     assert done.exit_code == 0

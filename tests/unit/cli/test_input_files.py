@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import os
+import zlib
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import typer
 
-from postloop.cli.input_files import open_input
-from postloop.domain.errors import PostloopError
+from postloop.cli.input_files import DamagedInputError, open_input
 
 LINES = [f"line {number}\n".encode() for number in range(20_000)]
 CONTENT = b"".join(LINES)
@@ -53,11 +54,28 @@ def test_damage_is_told_with_the_file_after_what_stands_before_it(tmp_path: Path
         }[damage]
     )
     seen = []
-    with ExitStack() as stack, pytest.raises(PostloopError, match=f"{path} is damaged"):
+    with ExitStack() as stack, pytest.raises(DamagedInputError, match=f"{path} is damaged"):
         stream, _ = open_input(str(path), stack)
         for line in stream:
             seen.append(line)  # noqa: PERF402 - what was read before the damage
     assert seen[:1_000] == LINES[:1_000]
+
+
+def test_a_line_that_was_compressed_and_sent_is_not_held_back(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    reading, writing = os.open(path, os.O_RDWR), os.open(path, os.O_WRONLY)
+    packer = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
+    with ExitStack() as stack:
+        os.write(writing, packer.compress(b"first\n") + packer.flush(zlib.Z_SYNC_FLUSH))
+        stream, _ = open_input(str(path), stack)
+        assert stream.readline() == b"first\n"
+        os.write(writing, packer.compress(b"second\n") + packer.flush(zlib.Z_SYNC_FLUSH))
+        assert stream.readline() == b"second\n"
+        os.write(writing, packer.flush())
+        os.close(writing)
+        os.close(reading)
+        assert stream.readline() == b""
 
 
 def test_a_file_that_is_not_there_ends_the_command(

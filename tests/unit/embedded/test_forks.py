@@ -14,6 +14,7 @@ import pytest
 
 from postloop.embedded.child import Child, ChildSpec
 from postloop.embedded.forks import Fork, Nursery, NurseryError
+from postloop.embedded.stack import PRELOADED
 
 pytestmark = [
     pytest.mark.timeout(60),
@@ -23,7 +24,8 @@ PROGRAM = "tests.support.forked_program"
 
 
 @pytest.fixture
-async def nursery(tmp_path: Path) -> AsyncIterator[Nursery]:
+async def nursery(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Nursery]:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     # `this` prints when it is imported.
     started = Nursery(["this", "tests.support.ports:free_port"], path=tmp_path / "logs" / "nursery.log")
     await started.start()
@@ -74,6 +76,32 @@ async def test_how_it_ends_is_told(run: Run, tmp_path: Path) -> None:
     assert await waiting.wait() == -signal.SIGTERM
 
 
+async def test_who_is_told_to_end_at_once_does(run: Run) -> None:
+    for _ in range(20):
+        fork = await run("wait")
+        fork.send_signal(signal.SIGTERM)
+        assert await fork.wait() == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+async def test_a_signal_for_every_process_is_not_for_the_nursery(run: Run, number: signal.Signals) -> None:
+    fork = await run("wait")
+    os.kill(psutil.Process(fork.pid).ppid(), number)
+    assert await (await run("exit", "5")).wait() == 5
+    assert fork.returncode is None
+    fork.send_signal(number)
+    assert await fork.wait() != 0
+
+
+async def test_what_a_stack_imports_starts_no_thread(tmp_path: Path) -> None:
+    nursery = Nursery(PRELOADED, path=tmp_path / "nursery.log")
+    await nursery.start()
+    fork = await nursery.fork(PROGRAM, ["wait"], environment=os.environ, path=log_of(tmp_path))
+    assert psutil.Process(psutil.Process(fork.pid).ppid()).num_threads() == 1
+    await nursery.stop()
+    assert (tmp_path / "nursery.log").read_text() == ""
+
+
 async def test_many_at_once_are_told_apart(run: Run) -> None:
     forks = await asyncio.gather(*(run("exit", str(code)) for code in range(20)))
     assert await asyncio.gather(*(fork.wait() for fork in forks)) == list(range(20))
@@ -108,6 +136,9 @@ async def test_with_the_nursery_all_that_it_forked_ends_and_nothing_is_forked_an
     parent = psutil.Process(forks[0].pid).ppid()
     os.kill(parent, signal.SIGKILL)
     assert await asyncio.gather(*(fork.wait() for fork in forks)) == [-signal.SIGKILL] * 3
+    assert {fork.reason.partition(" (log: ")[0] for fork in forks} == {
+        "ended with the process it was forked from"
+    }
     await becomes(lambda: all(is_gone(fork.pid) for fork in forks))
     with pytest.raises(NurseryError):
         await run("wait")
