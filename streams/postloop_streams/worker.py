@@ -9,7 +9,7 @@ import pkgutil
 import signal
 import sys
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import faust
 import pyarrow as pa
@@ -65,18 +65,13 @@ def main(arguments: list[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sys.exit(0))
     get_logger("postloop").info("worker_starting", role=arguments[0], brokers=settings.kafka_brokers)
-    worker = _Worker(role.app, loglevel=settings.log_level, quiet=True, override_logging=False)
+    worker = faust.Worker(role.app, loglevel=settings.log_level, quiet=True, override_logging=False)
     # It writes terminal codes between the log lines.
     worker.spinner = None
+    # It goes by the name of its command; Faust's would be another one.
+    worker._setproctitle = lambda *_, **__: None
     worker.execute_from_commandline()
     return 0
-
-
-class _Worker(faust.Worker):  # type: ignore[misc]  # Faust has no types here
-    """Faust's worker under the name of its command: it would take another one where it can."""
-
-    def _setproctitle(self, info: str, **_: Any) -> None:
-        pass
 
 
 def quieten_faust(settings: Settings) -> None:
