@@ -25,6 +25,7 @@ import faust.transport.conductor as conductor
 import faust.transport.consumer as consumer
 import faust.transport.drivers as drivers
 import faust.transport.drivers.aiokafka as driver
+import faust.worker as worker
 import mode.threads as threads
 import pytest
 
@@ -75,6 +76,7 @@ FINGERPRINTS: dict[str, tuple[Callable[..., Any], str]] = {
     "partitions that stand still": (driver.AIOKafkaConsumerThread.verify_event_path, "61cc340dbba8"),
     "fetches, one at a time of each broker": (fetcher.Fetcher._fetch_requests_routine, "adce62b6fc7b"),
     "the fetch": (fetcher.Fetcher._proc_fetch_request, "9116b6453572"),
+    "the name of the process": (worker.Worker._setproctitle, "af6af88936e6"),
     "heartbeats": (coordinator.GroupCoordinator._do_heartbeat, "0fdf1386079b"),
 }
 

@@ -208,6 +208,11 @@ def test_every_part_comes_back_after_a_kill_and_a_killed_stack_leaves_no_process
     produce(ready["kafka"], 10)
     wait_until(lambda: stored(ready["clickhouse"]) == 10, timeout_s=20, what="the first events are stored")
 
+    assert (
+        " ".join(psutil.Process(stack.pid("recorder")).cmdline())
+        .strip()
+        .endswith("-m postloop_streams recorder")
+    )
     os.kill(stack.pid("recorder"), signal.SIGKILL)
     stack.wait_again("recorder", times=2)
     os.kill(stack.pid("clickhouse"), signal.SIGKILL)
