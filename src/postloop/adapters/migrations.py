@@ -170,7 +170,7 @@ def applied(client: Client, settings: Settings) -> list[Applied]:
 def ensure_retention(client: Client, settings: Settings) -> list[str]:
     """Make ClickHouse forget what is older than the settings say; return the statements needed for it."""
     wanted = _retention(settings)
-    present = _definitions(client, wanted)
+    present = definitions(client, wanted)
     statements = [sql for table, sql in _unmet(wanted, present, settings) if table in present]
     for statement in statements:
         _command(client, statement)
@@ -188,7 +188,7 @@ def plan(client: Client | None, settings: Settings) -> Plan:
     """
     layout, wanted = layout_of(settings), _retention(settings)
     todo = list(migrations()) if client is None else pending(client, settings)
-    present = {} if client is None else _definitions(client, wanted)
+    present = {} if client is None else definitions(client, wanted)
     return Plan(
         migrations=[(migration.label, migration.statements(layout)) for migration in todo],
         # Also of tables that are made first: what they keep is set like that of the others.
@@ -240,7 +240,7 @@ def check_schema(client: Client, settings: Settings) -> list[str]:
         ]
     except MigrationError as error:
         return [str(error)]
-    for table, definition in _definitions(client, _DEDUPLICATED).items():
+    for table, definition in definitions(client, _DEDUPLICATED).items():
         problems += _narrow_windows(table, definition)
     return problems
 
@@ -297,7 +297,7 @@ def _texts(suffix: str) -> Iterator[tuple[str, str]]:
             yield entry.name.removesuffix(suffix) if suffix else entry.name, entry.read_text(encoding="utf-8")
 
 
-def _definitions(client: Client, tables: Iterable[str]) -> dict[str, str]:
+def definitions(client: Client, tables: Iterable[str]) -> dict[str, str]:
     """Return how those of some tables that exist were made; of all of them it takes the server ten times as long."""
     return dict(_rows(client, _DEFINITIONS, tables=sorted(tables)))
 

@@ -7,7 +7,6 @@ between, and every row in A1 had its insert ended before V: then V != A1 is a re
 A2 the row is busy and judged in a later round.
 """
 
-# ruff: noqa: S608 - names and numbers in the queries are ours, nothing in them comes from events.
 from __future__ import annotations
 
 import hashlib
@@ -24,6 +23,7 @@ from clickhouse_connect.driver.client import Client
 
 from postloop.adapters.clickhouse import translated
 from postloop.adapters.migration_render import Layout
+from postloop.adapters.migrations import definitions
 from postloop.adapters.rollup_sql import (
     COUNTERS,
     HOUR,
@@ -122,18 +122,10 @@ class Store:
 
 def read_store(client: Client) -> Store:
     """Return what the database says of itself."""
-    # By name: the server writes out the definition of every table and view that is asked for, and of the views that
-    # took ten times as long as all else here.
-    names = ", ".join(f"'{name}'" for name in ("events", "events_all", *(rollup.table for rollup in ROLLUPS)))
-    query = (
-        "SELECT name, create_table_query FROM system.tables "
-        f"WHERE database = currentDatabase() AND name IN ({names})"
-    )
-    with translated("the schema cannot be read"):
-        definitions = dict(client.query(query).result_rows)
-    found = {table: _TTL.search(definition) for table, definition in definitions.items()}
+    made = definitions(client, ("events", "events_all", *(rollup.table for rollup in ROLLUPS)))
+    found = {table: _TTL.search(definition) for table, definition in made.items()}
     keeps = {table: timedelta(seconds=int(match[1])) for table, match in found.items() if match}
-    cluster = _CLUSTER.search(definitions.get("events_all", ""))
+    cluster = _CLUSTER.search(made.get("events_all", ""))
     return Store(keeps, Layout(cluster[1] if cluster else ""))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -21,8 +20,6 @@ from postloop.embedded.logfile import LogFile
 from postloop.embedded.priority import Priority
 
 _PROBE_PAUSE_S: Final = 0.05
-_MODULE: Final = (sys.executable, "-m")
-"""How a command begins that may be forked as well."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +82,8 @@ class Child:
         """Start the process; its output is appended to its log."""
         self.log.rotate_if_large()
         environment = {**os.environ, **self.spec.environment}
-        if self._nursery is not None and tuple(self.spec.command[:2]) == _MODULE and self.spec.is_forked:
-            module, *arguments = self.spec.command[2:]
+        if self._nursery is not None and self.spec.is_forked:
+            _, _, module, *arguments = self.spec.command
             try:
                 self._process = await self._nursery.fork(
                     module, arguments, environment=environment, path=self.spec.log
